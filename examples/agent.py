@@ -17,7 +17,7 @@ from typing import Any
 from openai import AsyncOpenAI
 from travel_tools import QUESTION, SIGHTS, TOOLS, calculate, get_weather
 
-MODEL = os.environ.get("AGENT_MODEL", "gpt-5-mini")
+MODEL = os.environ.get("AGENT_MODEL", "gpt-5.4-mini")
 FUNCTIONS: dict[str, Callable[..., str]] = {"get_weather": get_weather, "calculate": calculate}
 
 

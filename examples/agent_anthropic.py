@@ -16,7 +16,7 @@ from typing import Any
 from anthropic import AsyncAnthropic
 from travel_tools import ANTHROPIC_TOOLS, QUESTION, SIGHTS, calculate, get_weather
 
-MODEL = os.environ.get("AGENT_MODEL", "claude-sonnet-4-5")
+MODEL = os.environ.get("AGENT_MODEL", "claude-sonnet-5-5")
 FUNCTIONS: dict[str, Callable[..., str]] = {"get_weather": get_weather, "calculate": calculate}
 
 

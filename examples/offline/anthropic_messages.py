@@ -101,9 +101,9 @@ def count_tokens(body: Mapping[str, Any]) -> dict[str, Any]:
 def models() -> dict[str, Any]:
     model = {
         "type": "model",
-        "id": "claude-sonnet-4-5",
-        "display_name": "Claude Sonnet 4.5",
-        "created_at": "2025-09-29T00:00:00Z",
+        "id": "claude-sonnet-5-5",
+        "display_name": "Claude Sonnet 5.5",
+        "created_at": "2026-09-29T00:00:00Z",
         "lifecycle": "active",
     }
     return {"data": [model], "has_more": False, "first_id": model["id"], "last_id": model["id"]}

@@ -9,6 +9,9 @@ from typing import Any
 
 from offline.brain import Answer, Message, Tool, Turn
 
+# The SDK writes the last one; the service takes either spelling.
+_SCHEMA_KEYS = ("parameters", "parametersJsonSchema", "parameters_json_schema")
+
 
 def parse(path: str, body: Mapping[str, Any]) -> Turn:
     found = re.search(r"/models/([^:/]+)", path)
@@ -23,7 +26,7 @@ def parse(path: str, body: Mapping[str, Any]) -> Turn:
         model=found[1] if found else "",
         messages=tuple(messages),
         tools=tuple(
-            Tool(function["name"], function.get("parameters") or function.get("parametersJsonSchema") or {})
+            Tool(function["name"], next((function[key] for key in _SCHEMA_KEYS if key in function), {}))
             for tool in offered
             for function in tool.get("functionDeclarations", ())
         ),

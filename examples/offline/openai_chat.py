@@ -112,7 +112,7 @@ def embeddings(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def models() -> dict[str, Any]:
-    names = ("gpt-5-mini", "text-embedding-3-small")
+    names = ("gpt-5.4-mini", "text-embedding-3-small")
     data = [
         {"id": name, "object": "model", "created": int(time.time()), "owned_by": "offline"} for name in names
     ]

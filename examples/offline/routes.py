@@ -107,6 +107,6 @@ def _wire(path: str, *, claude: bool) -> Wire:
     found = next((wire for pattern, wire in _TURNS if pattern.fullmatch(path)), None)
     if found is not None:
         return found
-    if path.startswith("/v1beta/"):
+    if path.startswith("/v1beta/") or re.search(r"/models/[^/]+:", path):
         return gemini
     return anthropic_messages if claude or path.startswith("/v1/messages/") else openai_chat

@@ -1,0 +1,50 @@
+"""What every test has: a clean environment, a store of its own and, when asked for, a local provider."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from offline_provider import OfflineProvider
+
+# The developer's own settings, keys and proxies must neither steer a test nor be used by one.
+_FOREIGN = ("REWIND_", "OTEL_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_HANDED_IN = "REWIND_TEST_"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="run the tests marked slow too")
+
+
+def pytest_configure() -> None:
+    for name in tuple(os.environ):
+        foreign = name.startswith(_FOREIGN) and not name.startswith(_HANDED_IN)
+        if foreign or name.upper() in _PROXIES:
+            del os.environ[name]
+    os.environ["REWIND_TESTING"] = "1"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--full"):
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="slow: runs with --full"))
+
+
+@pytest.fixture(autouse=True)
+def store_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Path of this test's store, in REWIND_STORE too. Nothing is there yet."""
+    path = tmp_path / "store" / "rewind.db"
+    monkeypatch.setenv("REWIND_STORE", str(path))
+    return path
+
+
+@pytest.fixture
+def provider() -> Iterator[OfflineProvider]:
+    """A running offline provider on a loopback port of its own."""
+    with OfflineProvider() as running:
+        yield running
