@@ -1,0 +1,1 @@
+"""Adapters: one a client library, each with a single seam."""

@@ -1,0 +1,140 @@
+"""The two kinds of call an adapter can be given: one that goes out, one that is served."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from contextvars import Token
+from typing import TYPE_CHECKING, Any
+
+from rewind_auto.core import guard
+from rewind_auto.core.errors import RewindReplayDivergenceError
+from rewind_auto.core.exchange import Exchange
+from rewind_auto.core.model import Decision, Ending, Fault, Head, Recording, Step
+from rewind_auto.core.playback import Playback
+from rewind_auto.core.seam import Pauses, inside
+
+if TYPE_CHECKING:
+    from rewind_auto.describe import Description
+    from rewind_auto.runtime import Runtime
+    from rewind_auto.store.contract import Claimed
+    from rewind_auto.telemetry.spans import CallSpan
+
+
+class _Scope:
+    """Marks what runs below a call as part of it, and makes its span the current one."""
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, span: CallSpan | None) -> None:
+        self._span: AbstractContextManager[Any] | None = span.activate() if span is not None else None
+        self._token: Token[bool] | None = None
+
+    def __enter__(self) -> None:
+        self._token = inside.set(True)
+        if self._span is not None:
+            with guard.swallow("span"):
+                self._span.__enter__()
+
+    def __exit__(self, *raised: object) -> None:
+        if self._span is not None:
+            with guard.swallow("span"):
+                self._span.__exit__(None, None, None)
+        if self._token is not None:
+            inside.reset(self._token)
+
+
+class LiveCall:
+    """A call that goes out: teed, recorded, traced. `rewind_auto.core.seam.LiveCall`."""
+
+    __slots__ = ("_left", "_runtime", "description", "exchange", "step", "waited")
+
+    def __init__(
+        self, runtime: Runtime, exchange: Exchange, step: Step, description: Description, waited: float
+    ) -> None:
+        self._runtime = runtime
+        self.exchange = exchange
+        self.step = step
+        self.description = description
+        self.waited = waited  # seconds this call has been held up by the store
+        self._left = False
+
+    def scope(self) -> AbstractContextManager[None]:
+        return _Scope(self.description.span)
+
+    def uploaded(self, body: bytes) -> None:
+        self.exchange.uploaded(body)
+
+    def head(self, head: Head) -> None:
+        self.exchange.head(head)
+
+    def chunk(self, data: bytes) -> None:
+        self.exchange.chunk(data)
+
+    def end(self, ending: Ending, fault: Fault | None = None) -> Pauses[None]:
+        if self._left:
+            return
+        try:
+            recording = self.exchange.finish(ending, fault)
+            if recording is not None:
+                yield from self._runtime.ended(self, recording)
+        except Exception as error:  # noqa: BLE001 - the program must not see it
+            guard.report("end of a call", error)
+
+    def leave(self, why: str) -> Pauses[None]:
+        self._left = True
+        try:
+            self.step.decision, self.step.note = Decision.BYPASS, why
+            recording = self.exchange.finish(Ending.EOF)
+            if recording is not None:
+                yield from self._runtime.bypassed(self, recording)
+        except Exception as error:  # noqa: BLE001
+            guard.report("end of a call", error)
+
+
+class ServedCall:
+    """A call answered from a recording. `rewind_auto.core.seam.ServedCall`."""
+
+    __slots__ = ("_claimed", "_description", "_ended", "_playback", "_runtime", "_speed", "step")
+
+    def __init__(
+        self, runtime: Runtime, step: Step, claimed: Claimed, description: Description, speed: float
+    ) -> None:
+        self._runtime = runtime
+        self._claimed = claimed
+        self._description = description
+        self._speed = speed
+        self._playback: Playback | None = None
+        self._ended = False
+        self.step = step
+
+    @property
+    def recording(self) -> Recording:
+        return self._claimed.recording
+
+    def playback(self) -> Playback:
+        if self._playback is None:
+            self._playback = Playback(self.recording, self._speed)
+        return self._playback
+
+    def end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            with guard.swallow("end of a served call"):
+                self._description.end(self.step, self.recording, link=self._claimed.source)
+
+    def beyond(self) -> BaseException:
+        step, source = self.step, self._claimed.source
+        why = "the program was interrupted" if self.recording.ending is Ending.CANCELLED else "the program closed it"
+        error = RewindReplayDivergenceError(
+            f"strict replay: step {step.step} asks for more of its answer than recorded step"
+            f" {source.step} has: when that was recorded, {why} here, after"
+            f" {len(self.recording.cuts)} chunks",
+            step=step.step,
+            source_step=source.step,
+            fingerprint=str(step.fingerprint) if step.fingerprint else None,
+            source_fingerprint=str(step.fingerprint) if step.fingerprint else None,
+        )
+        with guard.swallow("divergence"):
+            self._runtime.diverged_later(step, str(error))
+        return error
+

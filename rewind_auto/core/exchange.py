@@ -1,0 +1,105 @@
+"""The tee: builds the recording of one live exchange from the events of a seam.
+
+Sans-IO. An adapter tells what it sees (`head`, `chunk`, `finish`); nothing is read ahead, nothing is
+delayed, and the bytes are the adapter's own objects, kept by reference until the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from time import perf_counter_ns
+
+from rewind_auto.core.model import Ending, Fault, Head, Recording, Request
+
+
+class Exchange:
+    """One exchange in flight.
+
+    Args:
+        request: the request; its body may follow later through `uploaded`.
+        limit: bytes of request plus response above which the bodies are let go (`oversized`).
+        ended: whether a body cut short by the program already held its provider's last event. Asked only
+            then: nothing is parsed while chunks flow.
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_ended",
+        "_limit",
+        "_offsets",
+        "_size",
+        "_start",
+        "finished",
+        "head_us",
+        "oversized",
+        "request",
+        "response_head",
+        "streamed_upload",
+    )
+
+    def __init__(self, request: Request, *, limit: int, ended: Callable[[Head, bytes], bool]) -> None:
+        self.request = request
+        self.response_head: Head | None = None
+        self.head_us = 0
+        self.finished = False
+        self.streamed_upload = False
+        self._limit = limit
+        self._ended = ended
+        self._size = len(request.body)
+        self.oversized = self._size > limit
+        self._chunks: list[bytes] = []
+        self._offsets: list[int] = []
+        self._start = perf_counter_ns()
+
+    def uploaded(self, body: bytes) -> None:
+        """The request body, where it was only known once sent."""
+        self.request = replace(self.request, body=body)
+        self.streamed_upload = True
+        self._grow(len(body))
+
+    def head(self, head: Head) -> None:
+        """Status and headers have come."""
+        self.response_head = head
+        self.head_us = self._now()
+
+    def chunk(self, data: bytes) -> None:
+        """A piece of the body is about to reach the program."""
+        self._size += len(data)
+        if self._size > self._limit:
+            self._grow(0)
+            return
+        self._chunks.append(data)
+        self._offsets.append(perf_counter_ns())
+
+    def finish(self, ending: Ending, fault: Fault | None = None) -> Recording | None:
+        """The body ended, this way. Returns the recording the first time, None afterwards."""
+        if self.finished:
+            return None
+        self.finished = True
+        start = self._start
+        body = b"".join(self._chunks)
+        cuts = tuple((len(c), (at - start) // 1000) for c, at in zip(self._chunks, self._offsets, strict=True))
+        self._chunks, self._offsets = [], []
+        if ending is Ending.CLOSED and self.response_head is not None and self._ended(self.response_head, body):
+            ending = Ending.TERMINAL
+        return Recording(
+            request=self.request,
+            head=self.response_head,
+            body=body,
+            cuts=cuts,
+            head_us=self.head_us,
+            end_us=self._now(),
+            ending=ending,
+            fault=fault,
+        )
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        if self._size > self._limit:
+            self.oversized = True
+            self._chunks.clear()
+            self._offsets.clear()
+
+    def _now(self) -> int:
+        return (perf_counter_ns() - self._start) // 1000

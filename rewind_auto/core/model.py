@@ -1,0 +1,191 @@
+"""The words of the domain, as data.
+
+Everything here is plain values: no I/O, no HTTP library, no OpenTelemetry, no SQLite.
+
+Units: ``*_at`` is seconds since the epoch (float); ``*_us`` is microseconds (int) since the step began.
+Headers are ordered pairs of bytes, exactly as they were on the seam: names keep their case, values
+may be latin-1 or worse, and repeated names stay apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Mode(StrEnum):
+    """What to do with an LLM call."""
+
+    RECORD = "record"
+    CACHE = "cache"
+    REPLAY = "replay"
+    FORK = "fork"
+    OFF = "off"
+
+
+class Decision(StrEnum):
+    """What was done with one LLM call."""
+
+    HIT = "hit"
+    MISS = "miss"
+    RECORD = "record"
+    BLOCKED = "blocked"
+    BYPASS = "bypass"
+
+
+class Kind(StrEnum):
+    """What a step is: an inference, any other call to an LLM host, or an agent's tool."""
+
+    LLM = "llm"
+    HTTP = "http"
+    TOOL = "tool"
+
+
+class Match(StrEnum):
+    """How a hit was found."""
+
+    EXACT = "exact"
+    RENAMED = "renamed"
+
+
+class Ending(StrEnum):
+    """How the body of a live response ended."""
+
+    EOF = "eof"
+    TERMINAL = "terminal"  # closed by the program after the provider's last event: complete
+    CLOSED = "closed"  # closed by the program before that: truncated
+    FAULT = "fault"  # the transport raised
+    CANCELLED = "cancelled"  # the task was cancelled, or the program was interrupted
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request as the seam saw it."""
+
+    method: str
+    url: str
+    headers: Headers
+    body: bytes
+    library: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A transport error as data: enough to raise the client's own exception type again.
+
+    ``module`` and ``name`` locate the class; it is looked up, never imported, and only among the
+    exceptions of the client library and the builtins.
+    """
+
+    module: str
+    name: str
+    message: str
+    phase: str  # "send": no response came; "body": the stream broke
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Status line and headers of a response."""
+
+    status: int
+    headers: Headers
+    reason: bytes = b""
+    http_version: str = "HTTP/1.1"
+    wire: bool = True  # False: the body was delivered with its content-encoding already removed
+
+
+@dataclass(slots=True)
+class Recording:
+    """What a step keeps of its exchange.
+
+    ``cuts`` has one ``(length, offset_us)`` per chunk of ``body``, so chunk boundaries and their times
+    survive. ``head`` is None when the transport failed before a response came.
+    """
+
+    request: Request
+    head: Head | None = None
+    body: bytes = b""
+    cuts: tuple[tuple[int, int], ...] = ()
+    head_us: int = 0
+    end_us: int = 0
+    ending: Ending = Ending.EOF
+    fault: Fault | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole answer is here: the body reached its end or its terminal event."""
+        return self.head is not None and self.ending in (Ending.EOF, Ending.TERMINAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Digests of a request. ``exact`` is over the bytes, ``canonical`` over the canonical form."""
+
+    exact: bytes
+    canonical: bytes
+
+    def __str__(self) -> str:
+        return self.canonical.hex()
+
+
+@dataclass(frozen=True, slots=True)
+class StepRef:
+    """Names a step: the session's id and the step's number."""
+
+    session: str
+    step: int
+
+
+@dataclass(slots=True)
+class Step:
+    """One LLM HTTP exchange in a session, without its bodies."""
+
+    session: str
+    step: int
+    kind: Kind = Kind.LLM
+    decision: Decision = Decision.RECORD
+    match: Match | None = None
+    source: StepRef | None = None
+    lane: str = ""
+    fingerprint: Fingerprint | None = None
+    method: str = ""
+    url: str = ""
+    status: int | None = None
+    error: str | None = None
+    library: str = ""
+    provider: str | None = None
+    operation: str | None = None
+    model: str | None = None
+    stream: bool = False
+    complete: bool = False
+    chunks: int = 0
+    usage: dict[str, int] | None = None
+    started_at: float = 0.0
+    duration_ms: float | None = None
+    first_chunk_ms: float | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+    call_site: str | None = None
+    note: str | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Session:
+    """One run of a program and all its child processes."""
+
+    id: str
+    name: str = ""
+    mode: Mode = Mode.RECORD
+    status: str = "running"
+    parent: str | None = None
+    fork_step: int | None = None
+    started_at: float = 0.0
+    ended_at: float | None = None
+    command: tuple[str, ...] = ()
+    pid: int = 0
+    steps: int = 0
+    decisions: dict[str, int] = field(default_factory=dict)

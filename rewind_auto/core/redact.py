@@ -1,0 +1,183 @@
+"""Secrets out, before anything is written.
+
+Headers lose their value but keep their name (and the scheme of ``Authorization``), cookies keep their
+names and attributes, query parameters keep their name. Bodies of requests lose what is shaped like a
+key. The credentials of the request itself are also looked for, verbatim, in everything else the step
+keeps: its URL, its bodies, its error text.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from rewind_auto.core.model import Headers, Recording
+
+MARK = "[redacted]"
+_MARK = MARK.encode()
+
+# Any spelling: X-Api-Key, api_key, x-goog-api-key, Openai-Apikey, X-Amz-Security-Token, ... but not
+# x-ratelimit-remaining-tokens, which ends in the plural.
+_SECRET_NAME = re.compile(
+    r"(authorization|api[-_]?key|secret|passw(or)?d|credential|signature|private[-_]?key)"
+    r"|(^|[-_])(token|auth|jwt|sig|csrf|xsrf)$|(access|refresh|security|session|bearer|id)[-_]?token",
+    re.IGNORECASE,
+)
+_COOKIES = (b"cookie", b"set-cookie")
+_QUERY_NAMES = re.compile(r"^(key|code|sig|subscription-key)$", re.IGNORECASE)
+
+# One pattern a family, each with the literal that must be there first: a substring test over the body is a
+# hundred times cheaper than an alternation tried at every byte.
+_KEY_SHAPED: tuple[tuple[bytes, re.Pattern[bytes]], ...] = tuple(
+    (hint, re.compile(pattern))
+    for hint, pattern in (
+        (b"sk-", rb"\bsk-[A-Za-z0-9_\-]{16,}"),  # OpenAI, Anthropic, DeepSeek, OpenRouter
+        (b"gsk_", rb"gsk_[A-Za-z0-9]{16,}"),
+        (b"xai-", rb"xai-[A-Za-z0-9]{16,}"),
+        (b"pplx-", rb"pplx-[A-Za-z0-9]{16,}"),
+        (b"fw_", rb"\bfw_[A-Za-z0-9]{16,}"),
+        (b"r8_", rb"\br8_[A-Za-z0-9]{16,}"),
+        (b"hf_", rb"\bhf_[A-Za-z0-9]{16,}"),
+        (b"gh", rb"\bgh[posu]_[A-Za-z0-9]{16,}"),
+        (b"github_pat_", rb"github_pat_[A-Za-z0-9_]{20,}"),
+        (b"glpat-", rb"glpat-[A-Za-z0-9_\-]{16,}"),
+        (b"lsv2_", rb"lsv2_[a-z]{2}_[A-Za-z0-9_]{16,}"),
+        (b"AIza", rb"AIza[0-9A-Za-z_\-]{35}"),  # Google
+        (b"ya29.", rb"ya29\.[0-9A-Za-z_\-]{20,}"),
+        (b"AKIA", rb"AKIA[0-9A-Z]{16}"),  # AWS
+        (b"ASIA", rb"ASIA[0-9A-Z]{16}"),
+        (b"xox", rb"xox[abeprs]-[A-Za-z0-9\-]{10,}"),  # Slack
+        (b"eyJ", rb"eyJ[A-Za-z0-9_\-]{8,}\.eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]+"),  # JWT
+        (b"earer ", rb"[Bb]earer +[A-Za-z0-9._~+/\-]{16,}=*"),
+        (b"PRIVATE KEY", rb"-----BEGIN[ A-Z]*PRIVATE KEY-----[^\"]*?-----END[ A-Z]*PRIVATE KEY-----"),
+    )
+)
+_KEY_FIELD = re.compile(
+    rb"""("(?:[a-z_\-]*api[-_]?key|(?:access|refresh|auth|session|bearer)_?token|client_?secret|secret|password
+    |private_?key|aws_secret_access_key|authorization)"\s*:\s*")((?:[^"\\]|\\.)+)(")""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_FIELD_HINTS = (b'key"', b'Key"', b'KEY"', b'oken"', b'TOKEN"', b'ecret"', b'assword"', b'uthorization"')
+_SHORTEST = 8  # a shorter credential would blank innocent text
+
+
+_names: dict[bytes, bool] = {}  # header name as spelled -> secret; programs use few spellings
+_NAMES_KEPT = 1024
+
+
+def _is_secret(name: bytes) -> bool:
+    known = _names.get(name)
+    if known is None:
+        if len(_names) >= _NAMES_KEPT:
+            _names.clear()
+        known = _names[name] = bool(_SECRET_NAME.search(name.decode("latin-1"))) or name.lower() in _COOKIES
+    return known
+
+
+def headers(pairs: Headers) -> Headers:
+    """The same headers with the values of secret ones replaced."""
+    return tuple((name, _value(name, value) if _is_secret(name) else value) for name, value in pairs)
+
+
+def _value(name: bytes, value: bytes) -> bytes:
+    lowered = name.lower()
+    if lowered in _COOKIES:
+        return _cookie(value, response=lowered == b"set-cookie")
+    scheme, space, _ = value.partition(b" ")
+    return scheme + b" " + _MARK if space and scheme.isalpha() else _MARK
+
+
+def _cookie(value: bytes, *, response: bool) -> bytes:
+    """``a=1; b=2`` keeps its names; a ``Set-Cookie`` keeps its attributes too, so that jars still work."""
+    parts = value.split(b";")
+    secret = parts[:1] if response else parts
+    kept = parts[1:] if response else []
+    blanked = [name + b"=" + _MARK if eq else _MARK for name, eq, _ in (part.partition(b"=") for part in secret)]
+    return b";".join([*blanked, *kept])
+
+
+def url(text: str) -> str:
+    """The URL without user information and with the values of secret query parameters replaced."""
+    head, question, query = text.partition("?")
+    scheme, sep, rest = head.partition("://")
+    if sep and "@" in rest.partition("/")[0]:
+        authority, slash, path = rest.partition("/")
+        head = f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+    return head + (question + query_string(query) if question else "")
+
+
+def query_string(query: str) -> str:
+    """A raw query string with the values of secret parameters replaced."""
+    if not query:
+        return query
+    return "&".join(_parameter(part) for part in query.split("&"))
+
+
+def _parameter(part: str) -> str:
+    name, eq, _ = part.partition("=")
+    secret = _QUERY_NAMES.match(name) or _SECRET_NAME.search(name)
+    return f"{name}={MARK}" if eq and secret else part
+
+
+def credentials(pairs: Headers, address: str) -> tuple[bytes, ...]:
+    """The secrets that this request itself carries, longest first."""
+    found: set[bytes] = set()
+    for name, value in pairs:
+        if not _is_secret(name):
+            continue
+        if name.lower() in _COOKIES:
+            found.update(part.partition(b"=")[2].strip() for part in value.split(b";"))
+        else:
+            found.add(value.strip())
+            found.add(value.strip().rpartition(b" ")[2])
+    for part in address.partition("?")[2].split("&") if "?" in address else ():
+        name, _, value_text = part.partition("=")
+        if _QUERY_NAMES.match(name) or _SECRET_NAME.search(name):
+            found.add(value_text.encode())
+    return tuple(sorted((s for s in found if len(s) >= _SHORTEST), key=len, reverse=True))
+
+
+def request_body(body: bytes, secrets: tuple[bytes, ...] = ()) -> bytes:
+    """A request body without key-shaped strings, values of key fields, and the request's own secrets."""
+    for secret in secrets:
+        if secret in body:
+            body = body.replace(secret, _MARK)
+    for hint, pattern in _KEY_SHAPED:
+        if hint in body:
+            body = pattern.sub(_MARK, body)
+    if any(hint in body for hint in _FIELD_HINTS):
+        body = _KEY_FIELD.sub(rb"\g<1>" + _MARK + rb"\g<3>", body)
+    return body
+
+
+def response_body(body: bytes, secrets: tuple[bytes, ...]) -> bytes:
+    """A response body without the request's own secrets.
+
+    Same length, so that chunk boundaries stay true; anything else is kept byte for byte, since it is
+    what a replay serves.
+    """
+    for secret in secrets:
+        if secret in body:
+            body = body.replace(secret, b"*" * len(secret))
+    return body
+
+
+def text(message: str, secrets: tuple[bytes, ...] = ()) -> str:
+    """Free text, such as an error message, without secrets."""
+    cleaned = request_body(message.encode("utf-8", "surrogateescape"), secrets)
+    return cleaned.decode("utf-8", "surrogateescape")
+
+
+def recording(kept: Recording) -> tuple[Recording, tuple[bytes, ...]]:
+    """A recording fit to be written, and the secrets its request carried."""
+    request = kept.request
+    secrets = credentials(request.headers, request.url)
+    clean = replace(
+        request,
+        url=url(request.url),
+        headers=headers(request.headers),
+        body=request_body(request.body, secrets),
+    )
+    head = replace(kept.head, headers=headers(kept.head.headers)) if kept.head else None
+    fault = replace(kept.fault, message=text(kept.fault.message, secrets)) if kept.fault else None
+    return replace(kept, request=clean, head=head, fault=fault, body=response_body(kept.body, secrets)), secrets

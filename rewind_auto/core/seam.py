@@ -1,0 +1,110 @@
+"""What an adapter and the rest agree on.
+
+An adapter asks its `Driver` at every request to a host that may be ours, and tells the `LiveCall` it gets
+what happens, or serves the `ServedCall`. Wherever somebody may have to wait, the answer is a generator of
+pauses (seconds): `run` sleeps through them in synchronous code, `arun` in asynchronous code, and the rest
+is shared. Closing such a generator early means: the caller cannot wait; finish without it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from typing import Protocol, TypeVar
+
+from rewind_auto.core.model import Ending, Fault, Head, Recording, Request
+from rewind_auto.core.playback import Playback
+
+T = TypeVar("T")
+Pauses = Generator[float, None, T]
+
+# Set while the inner transport of a call of ours runs: a client below it (httpx2 over aiohttp, a retrying
+# transport with a client of its own) is part of that call, not another one. The outermost wins.
+inside: ContextVar[bool] = ContextVar("rewind_inside", default=False)
+
+
+class LiveCall(Protocol):
+    """A call that goes out, told of its events in order."""
+
+    def scope(self) -> AbstractContextManager[None]:
+        """To be held while the inner transport produces the response."""
+
+    def uploaded(self, body: bytes) -> None:
+        """The request body, where it was streamed."""
+
+    def head(self, head: Head) -> None:
+        """The response came."""
+
+    def chunk(self, data: bytes) -> None:
+        """A piece of the body, before the program sees it."""
+
+    def end(self, ending: Ending, fault: Fault | None = None) -> Pauses[None]:
+        """The exchange is over, told before the program learns of it. Later calls do nothing."""
+
+    def leave(self, why: str) -> Pauses[None]:
+        """It turned out to be no exchange of ours (a protocol upgrade): let go of it."""
+
+
+class ServedCall(Protocol):
+    """A call that is answered from a recording."""
+
+    recording: Recording
+
+    def playback(self) -> Playback:
+        """The recorded body, paced. One per call: iterators of it share their position."""
+
+    def end(self) -> None:
+        """The program is done with the answer."""
+
+    def beyond(self) -> BaseException:
+        """What to raise when the program asks for more than was recorded."""
+
+
+class Driver(Protocol):
+    """The way from an adapter to the rest of the agent."""
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether a streamed upload has to be read before `begin`: in record mode it is teed instead."""
+
+    def wants(self, host: str, port: int | None) -> bool:
+        """Whether requests to this host may be ours. On every request of the program: costs a look-up."""
+
+    def begin(self, request: Request, *, upgrade: bool = False) -> Pauses[LiveCall | ServedCall | None]:
+        """Decide about a request. None: leave it alone.
+
+        Raises:
+            RewindReplayDivergenceError: strict replay has no answer. Nothing was sent.
+        """
+
+
+def run(pauses: Pauses[T]) -> T:
+    """Go through a generator of pauses in synchronous code."""
+    while True:
+        try:
+            pause = next(pauses)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        try:
+            time.sleep(pause)
+        except BaseException:
+            pauses.close()
+            raise
+
+
+async def arun(pauses: Pauses[T], sleep: Callable[[float], Awaitable[object]]) -> T:
+    """Go through a generator of pauses in asynchronous code."""
+    while True:
+        try:
+            pause = next(pauses)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        try:
+            await sleep(pause)
+        except BaseException:
+            pauses.close()
+            raise

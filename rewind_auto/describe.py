@@ -1,0 +1,148 @@
+"""Puts what the providers know about a call into the words of steps and spans."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from rewind_auto.core import guard
+from rewind_auto.core.decode import decode
+from rewind_auto.core.model import Decision, Head, Recording, Request, Step
+from rewind_auto.providers import registry, wire
+from rewind_auto.providers.hosts import provider_of
+from rewind_auto.providers.info import RequestInfo, ResponseInfo
+from rewind_auto.providers.registry import Route
+from rewind_auto.telemetry.spans import CallSpan, SpanEnd, SpanStart, Tracing
+
+if TYPE_CHECKING:
+    from rewind_auto.core.model import Session
+
+_ELSEWHERE = Route("custom", "", None)
+_HTTP_ERROR = 400
+_NO_REQUEST = RequestInfo()
+
+
+def route_of(request: Request, user_hosts: tuple[str, ...]) -> Route:
+    """Which provider and operation a request is for. A host only a predicate knows is read by its shape."""
+    parts = urlsplit(request.url)
+    host = parts.hostname or ""
+    known = registry.identify(host, parts.port, parts.path, request.method, user_hosts)
+    return known or registry.identify(host, parts.port, parts.path, request.method, (host,)) or _ELSEWHERE
+
+
+def host_class(host: str, _port: int | None) -> str:
+    """What stands for a host in fingerprints: its provider, else its name. Never its port."""
+    return provider_of(host) or host
+
+
+def ended(route: Route, head: Head, body: bytes) -> bool:
+    """Whether a body that the program stopped reading already held its provider's last event."""
+    with guard.swallow("end of stream"):
+        return wire.ended(route.shape, decode(head, body))
+    return False
+
+
+class Description:
+    """What is known of one call, as it goes on."""
+
+    __slots__ = ("_asked", "_request", "route", "span")
+
+    def __init__(self, route: Route, request: Request) -> None:
+        self.route = route
+        self.span: CallSpan | None = None
+        self._request = request
+        self._asked: RequestInfo | None = None
+
+    def asked(self) -> RequestInfo:
+        """What the request asks for."""
+        if self._asked is None:
+            self._asked = _NO_REQUEST
+            if self.route.operation and self._request.body:
+                with guard.swallow("request info"):
+                    path = urlsplit(self._request.url).path
+                    self._asked = wire.request_info(self.route.shape, path, self._request.body)
+        return self._asked
+
+    def start(self, step: Step, session: Session, tracing: Tracing) -> None:
+        """Start the span, if the call is an inference and somebody listens."""
+        if self.route.operation is None or not tracing.listening:
+            return
+        parts = urlsplit(self._request.url)
+        asked = self.asked()
+        self.span = tracing.start(
+            SpanStart(
+                operation=self.route.operation,
+                provider=self.route.provider,
+                model=asked.model,
+                server_address=parts.hostname,
+                server_port=parts.port or (443 if parts.scheme == "https" else 80),
+                request_attributes=asked.attributes(),
+                mode=session.mode.value,
+                session_id=session.id,
+                step=step.step or None,
+                fingerprint=str(step.fingerprint) if step.fingerprint else None,
+            )
+        )
+        if self.span is not None:
+            step.trace_id, step.span_id = self.span.trace_id, self.span.span_id
+
+    def finish(self, step: Step, recording: Recording) -> None:
+        """Put model and usage onto the step of a live call, and end its span."""
+        self._request = recording.request
+        asked = self.asked()
+        answered = self._answered(step, recording, stream=asked.stream)
+        step.stream = asked.stream
+        step.model = answered.model or asked.model
+        step.usage = dict(answered.usage) or None
+        self.end(step, recording, answered)
+
+    def end(self, step: Step, recording: Recording, answered: ResponseInfo | None = None, link: Step | None = None) -> None:
+        """End the span."""
+        span, self.span = self.span, None
+        if span is None:
+            return
+        asked = self.asked()
+        if answered is None:
+            answered = self._answered(step, recording, stream=asked.stream)
+        error_type, message = _error(step, recording)
+        hit = step.decision is Decision.HIT
+        first = recording.cuts[0][1] / 1e6 if recording.cuts and asked.stream and not hit else None
+        span.end(
+            SpanEnd(
+                decision=step.decision.value,
+                match=step.match.value if step.match else None,
+                source_session=step.source.session if step.source else None,
+                source_step=step.source.step if step.source else None,
+                link=(link.trace_id, link.span_id) if link and link.trace_id and link.span_id else None,
+                status=step.status,
+                error_type=error_type,
+                error_message=message,
+                time_to_first_chunk=first,
+                usage=answered.usage,
+                response_attributes=answered.attributes(),
+                system_instructions=lambda: asked.system_instructions,
+                input_messages=lambda: asked.input_messages,
+                output_messages=lambda: answered.output_messages,
+                tool_definitions=lambda: asked.tool_definitions,
+            )
+        )
+
+    def _answered(self, step: Step, recording: Recording, *, stream: bool) -> ResponseInfo:
+        head = recording.head
+        if self.route.operation and head is not None and recording.body:
+            with guard.swallow("response info"):
+                kind = next((v for n, v in head.headers if n.lower() == b"content-type"), b"").decode("latin-1")
+                return wire.response_info(self.route.shape, decode(head, recording.body), kind, stream=stream)
+        return ResponseInfo()
+
+
+def _error(step: Step, recording: Recording) -> tuple[str | None, str | None]:
+    if step.decision is Decision.BLOCKED:
+        return "RewindReplayDivergenceError", step.note
+    if recording.fault is not None:
+        return recording.fault.name, recording.fault.message
+    if step.error == "cancelled":
+        return "cancelled", "the call was cancelled"
+    if step.status is not None and step.status >= _HTTP_ERROR:
+        return str(step.status), None
+    return None, None

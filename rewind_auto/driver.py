@@ -1,0 +1,92 @@
+"""The driver that adapters are given when a library is hooked: knows the hosts, loads the rest when one is met.
+
+Until the program calls an LLM host, this and the adapter are all of us there is in the process.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from rewind_auto.core import guard
+from rewind_auto.providers.hosts import HostGate
+
+if TYPE_CHECKING:
+    from rewind_auto.core.model import Request
+    from rewind_auto.core.seam import LiveCall, Pauses, ServedCall
+    from rewind_auto.predicates import Predicates
+    from rewind_auto.runtime import Runtime
+    from rewind_auto.settings import Settings
+
+
+class ProcessDriver:
+    """`rewind_auto.core.seam.Driver` of this process.
+
+    Args:
+        settings: what is to be done.
+        predicates: the user's own say on which requests are LLM calls, beside the hosts.
+    """
+
+    def __init__(self, settings: Settings, predicates: Predicates | None = None) -> None:
+        self.settings = settings
+        self.predicates = predicates
+        self.needs_body = settings.mode not in ("record", "off")
+        self._lock = threading.Lock()
+        self._runtime: Runtime | None = None
+        gate = HostGate(settings.llm_hosts)
+        # With predicates every request has to be looked at: a URL alone does not answer for them.
+        self.wants: Any = gate if predicates is None else lambda _host, _port: True
+        self.is_llm_host = gate
+
+    def begin(self, request: Request, *, upgrade: bool = False) -> Pauses[LiveCall | ServedCall | None]:
+        """See `rewind_auto.core.seam.Driver.begin`."""
+        return self.runtime().begin(request, upgrade=upgrade)
+
+    def runtime(self) -> Runtime:
+        """The rest of the agent, loaded on first use."""
+        runtime = self._runtime
+        if runtime is None:
+            with self._lock:
+                if self._runtime is None:
+                    from rewind_auto.runtime import Runtime
+
+                    self._runtime = Runtime(self)
+                runtime = self._runtime
+        return runtime
+
+    def close(self) -> None:
+        """Finish what is open and let go of the store. For `uninstall`; at exit the runtime does it itself."""
+        if self._runtime is not None:
+            self._runtime.close()
+            self._runtime = None
+
+
+_current: ProcessDriver | None = None
+
+
+def current() -> ProcessDriver | None:
+    """The driver of this process as its environment says, or None when that says nothing usable.
+
+    Raises:
+        RewindReplayDivergenceError: the environment asks for a strict replay in a way that cannot be read.
+    """
+    global _current  # noqa: PLW0603 - one a process, made when the first library is hooked
+    if _current is None:
+        from rewind_auto import settings
+
+        try:
+            _current = ProcessDriver(settings.current())
+        except settings.SettingsError as error:
+            if os.environ.get("REWIND_MODE") == "replay":
+                from rewind_auto.core.errors import RewindReplayDivergenceError
+
+                raise RewindReplayDivergenceError(f"strict replay cannot start: {error}") from None
+            guard.warn_once("settings", f"{error}; nothing is recorded")
+    return _current
+
+
+def use(driver: ProcessDriver | None) -> None:
+    """Make ``driver`` the one that hooks hand to adapters from now on."""
+    global _current  # noqa: PLW0603
+    _current = driver

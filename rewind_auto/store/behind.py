@@ -1,0 +1,83 @@
+"""Writes that go on behind the program, when the store was not to be had in the time a live call may wait."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from rewind_auto.core import guard
+from rewind_auto.core.errors import StoreBusyError, StoreError
+
+_RETRY = 0.05  # seconds
+_GIVE_UP = 120.0  # seconds a write is kept
+_MOST = 10_000  # writes kept
+
+
+class Behind:
+    """A queue of write attempts and the thread that sees to them, while there are any."""
+
+    def __init__(self) -> None:
+        self._reset()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._reset)  # they are the parent's to write
+
+    def _reset(self) -> None:
+        self._waiting: deque[tuple[float, Callable[[], object]]] = deque()
+        self._wake = threading.Condition()
+        self._running = False
+
+    def submit(self, attempt: Callable[[], object]) -> None:
+        """Take over an attempt that met a busy store."""
+        with self._wake:
+            if len(self._waiting) >= _MOST:
+                guard.warn_once("behind", "the store cannot be written; recordings are being lost")
+                return
+            self._waiting.append((time.monotonic() + _GIVE_UP, attempt))
+            if not self._running:
+                try:
+                    threading.Thread(target=self._work, name="rewind-behind", daemon=True).start()
+                    self._running = True
+                except RuntimeError:  # the interpreter is shutting down; `flush` will have a last try
+                    pass
+
+    def flush(self, seconds: float) -> None:
+        """Wait for the queue to empty, at most so long."""
+        deadline = time.monotonic() + seconds
+        while self._waiting and time.monotonic() < deadline:
+            if not self._running and not self._one():
+                time.sleep(_RETRY)
+            elif self._running:
+                time.sleep(0.005)
+        if self._waiting:
+            guard.warn_once("behind", f"{len(self._waiting)} recordings were lost: the store stayed locked")
+
+    def _work(self) -> None:
+        while True:
+            with self._wake:
+                if not self._waiting:
+                    self._running = False
+                    return
+            if not self._one():
+                time.sleep(_RETRY)
+
+    def _one(self) -> bool:
+        """Try the oldest write. False: the store is still busy."""
+        try:
+            until, attempt = self._waiting[0]
+        except IndexError:
+            return True
+        try:
+            attempt()
+        except StoreBusyError:
+            if time.monotonic() < until:
+                return False
+            guard.warn_once("behind", "a recording was lost: the store stayed locked")
+        except StoreError as error:
+            guard.warn_once("store", f"a recording was lost: {error}")
+        except Exception as error:  # noqa: BLE001
+            guard.report("writing behind", error)
+        self._waiting.popleft()
+        return True

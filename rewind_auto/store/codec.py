@@ -1,0 +1,167 @@
+"""How a step's details and its content are packed into bytes.
+
+Data only: JSON and zlib. Nothing read back is ever executed or unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any
+
+from rewind_auto.core.model import Ending, Fault, Head, Headers, Recording, Step
+
+# What nearly every step's details contain. Part of the format: a change needs a new schema version.
+_DICTIONARY = (
+    b'{"method":"POST","url":"https://api.openai.com/v1/chat/completions","status":200,"library":"httpx2",'
+    b'"provider":"openai","operation":"chat","model":"gpt-4o-mini-2024-07-18","complete":true,"stream":true,"usage":'
+    b'{"input_tokens":,"output_tokens":,"cache_read_input_tokens":0,"reasoning_output_tokens":0},"call_site":".py:",'
+    b'"duration_ms":,"first_chunk_ms":,"head_us":,"end_us":,"ending":"eof","cuts":[[,"reason":"OK","http":"HTTP/1.1",'
+    b'"https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent"'
+    b'"anthropic","claude-sonnet-4-5","https://api.anthropic.com/v1/messages","anthropic-version","2023-06-01"],'
+    b'"wire":true,"request":[["Host","api.openai.com"],["Accept-Encoding","gzip, deflate, br, zstd"],["Connection",'
+    b'"keep-alive"],["Accept","application/json"],["Content-Type","application/json"],["User-Agent","OpenAI/Python 3.54.0"],'
+    b'["X-Stainless-Lang","python"],["X-Stainless-Package-Version","3.54.0"],["X-Stainless-OS","Linux"],'
+    b'["X-Stainless-Arch","x64"],["X-Stainless-Runtime","CPython"],["X-Stainless-Runtime-Version","3.12.1"],'
+    b'["X-Stainless-Async","false"],["x-stainless-retry-count","0"],["x-stainless-read-timeout","600"],'
+    b'["Authorization","Bearer [redacted]"],["x-api-key","[redacted]"],["Content-Length",""]],"response":[["Date",'
+    b'"Mon, Tue, Wed, Thu, Fri, Sat, Sun, Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec 2026 GMT"],'
+    b'["Content-Type","text/event-stream; charset=utf-8"],["Transfer-Encoding","chunked"],["Connection","keep-alive"],'
+    b'["openai-organization",""],["openai-processing-ms",""],["openai-version","2020-10-01"],["x-request-id","req_"],'
+    b'["x-ratelimit-limit-requests","10000"],["x-ratelimit-limit-tokens","200000"],["x-ratelimit-remaining-requests",'
+    b'"9999"],["x-ratelimit-remaining-tokens",""],["x-ratelimit-reset-requests","ms"],["x-ratelimit-reset-tokens","ms"],'
+    b'["CF-Cache-Status","DYNAMIC"],["Set-Cookie","__cf_bm=[redacted]; path=/; expires=; HttpOnly; Secure"],'
+    b'["X-Content-Type-Options","nosniff"],["Server","cloudflare"],["CF-RAY",""],["Content-Encoding","gzip"],'
+    b'["alt-svc","h3=\\":443\\"; ma=86400"]]'
+)
+_PACK_FROM = 512  # bytes
+
+
+def pack(data: bytes) -> tuple[int, bytes]:
+    """``(1, compressed)`` where that saves a tenth or more, else ``(0, data)``."""
+    if len(data) >= _PACK_FROM:
+        packed = zlib.compress(data, 1)
+        if len(packed) < len(data) * 0.9:
+            return 1, packed
+    return 0, data
+
+
+def unpack(packed: int, data: bytes) -> bytes:
+    """The inverse of `pack`."""
+    return zlib.decompress(data) if packed else data
+
+
+def dump_doc(step: Step, recording: Recording | None) -> bytes:
+    """Details of a step that no query needs, as compressed JSON."""
+    doc: dict[str, Any] = {
+        "method": step.method,
+        "url": step.url,
+        "status": step.status,
+        "error": step.error,
+        "library": step.library,
+        "provider": step.provider,
+        "operation": step.operation,
+        "model": step.model,
+        "stream": step.stream,
+        "complete": step.complete,
+        "chunks": step.chunks,
+        "usage": step.usage,
+        "duration_ms": step.duration_ms,
+        "first_chunk_ms": step.first_chunk_ms,
+        "call_site": step.call_site,
+        "note": step.note,
+        "detail": step.detail,
+    }
+    doc = {key: value for key, value in doc.items() if value or value == 0 and value is not False}
+    if recording is not None:
+        doc["exchange"] = _dump_exchange(recording)
+    raw = json.dumps(doc, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+    compressor = zlib.compressobj(1, zlib.DEFLATED, -15, zdict=_DICTIONARY)
+    return compressor.compress(raw) + compressor.flush()
+
+
+def load_doc(data: bytes) -> dict[str, Any]:
+    """The inverse of `dump_doc`, as plain JSON values.
+
+    Raises:
+        ValueError: the bytes are damaged.
+    """
+    try:
+        raw = zlib.decompressobj(-15, zdict=_DICTIONARY).decompress(data)
+        doc = json.loads(raw.decode("utf-8", "surrogatepass"))
+    except (zlib.error, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"damaged step: {error}") from None
+    if not isinstance(doc, dict):
+        raise ValueError("damaged step: not an object")
+    return doc
+
+
+def fill(step: Step, doc: dict[str, Any]) -> Step:
+    """Put the details of ``doc`` onto ``step``."""
+    for name in _FIELDS:
+        if name in doc:
+            setattr(step, name, doc[name])
+    return step
+
+
+_FIELDS = (
+    *("method", "url", "status", "error", "library", "provider", "operation", "model", "stream", "complete", "chunks"),
+    *("usage", "duration_ms", "first_chunk_ms", "call_site", "note", "detail"),
+)
+
+
+def _dump_exchange(recording: Recording) -> dict[str, Any]:
+    exchange: dict[str, Any] = {
+        "request": _dump_headers(recording.request.headers),
+        "head_us": recording.head_us,
+        "end_us": recording.end_us,
+        "ending": recording.ending.value,
+        "cuts": recording.cuts,
+    }
+    head = recording.head
+    if head is not None:
+        exchange["response"] = _dump_headers(head.headers)
+        exchange["status"] = head.status
+        exchange["reason"] = head.reason.decode("latin-1")
+        exchange["http"] = head.http_version
+        exchange["wire"] = head.wire
+    fault = recording.fault
+    if fault is not None:
+        exchange["fault"] = [fault.module, fault.name, fault.message, fault.phase]
+    return exchange
+
+
+def load_head(doc: dict[str, Any]) -> tuple[Headers, Head | None]:
+    """Request headers and response head of a step's details."""
+    exchange = doc["exchange"]
+    head = None
+    if "status" in exchange:
+        head = Head(
+            status=exchange["status"],
+            headers=_load_headers(exchange["response"]),
+            reason=exchange["reason"].encode("latin-1"),
+            http_version=exchange["http"],
+            wire=exchange["wire"],
+        )
+    return _load_headers(exchange["request"]), head
+
+
+def complete_recording(recording: Recording, doc: dict[str, Any]) -> Recording:
+    """Put times, chunk boundaries and the ending of ``doc`` onto ``recording``."""
+    exchange = doc["exchange"]
+    recording.head_us = exchange["head_us"]
+    recording.end_us = exchange["end_us"]
+    recording.ending = Ending(exchange["ending"])
+    recording.cuts = tuple((length, offset) for length, offset in exchange["cuts"])
+    if "fault" in exchange:
+        recording.fault = Fault(*exchange["fault"])
+    return recording
+
+
+def _dump_headers(pairs: Headers) -> list[tuple[str, str]]:
+    # latin-1 maps every byte to one character and back.
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs]
+
+
+def _load_headers(pairs: list[tuple[str, str]]) -> Headers:
+    return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs)

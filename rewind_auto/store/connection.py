@@ -1,0 +1,215 @@
+"""One SQLite connection a process, and what keeps it safe in somebody else's process.
+
+Constraints: SQLite must not be used, nor even closed, across a fork, so it is closed before one. A call
+must not wait for another process's lock, so the busy time-out is zero and callers retry. A commit must
+not wait for a disk, so checkpoints (the only fsync under ``synchronous=NORMAL``) run on a thread of
+their own; the process may be killed at any time and loses nothing, since the log is in the page cache.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rewind_auto.core import guard
+from rewind_auto.core.errors import StoreBusyError, StoreError
+from rewind_auto.store.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
+
+_CHECKPOINT_EVERY = 500  # write transactions; a log of a few MB
+_FORK_WAIT = 1.0  # seconds for a running transaction to end before a fork
+
+
+class Connection:
+    """The connection of this process to one store file, opened on first use.
+
+    Args:
+        path: the database file.
+        create: whether a missing file is made.
+    """
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        self.path = path
+        self._create = create
+        self._lock = threading.RLock()
+        self._db: sqlite3.Connection | None = None
+        self._writes = 0
+        self._checkpointing = False
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._after_fork_in_child
+            )
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for queries.
+
+        Raises:
+            StoreBusyError: another process holds the file.
+            StoreError: the file cannot be used.
+        """
+        with self._lock, _translated(self.path):
+            yield self._open()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The connection inside a write transaction: committed at the end of the block, or undone.
+
+        Raises:
+            StoreBusyError: another process is writing. Nothing was written.
+            StoreError: the file cannot be used.
+        """
+        with self._lock, _translated(self.path):
+            db = self._open()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+        self.wrote()
+
+    def wrote(self) -> None:
+        """Count a write transaction; now and then, start a checkpoint beside the program."""
+        self._writes += 1
+        if self._writes >= _CHECKPOINT_EVERY and not self._checkpointing:
+            self._writes = 0
+            self._checkpointing = True
+            try:
+                threading.Thread(target=self._checkpoint, name="rewind-checkpoint", daemon=True).start()
+            except RuntimeError:  # the interpreter is shutting down; closing the file checkpoints too
+                self._checkpointing = False
+
+    def close(self) -> None:
+        """Close the connection. It opens again when used."""
+        with self._lock:
+            db, self._db = self._db, None
+            if db is not None:
+                db.close()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._db is None:
+            self._db = self._connect()
+        return self._db
+
+    def _connect(self) -> sqlite3.Connection:
+        if not self.path.exists():
+            if not self._create:
+                raise StoreError(f"no store at {self.path}: nothing has been recorded there yet")
+            _make(self.path)
+        db = sqlite3.connect(
+            self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=128
+        )
+        try:
+            _prepare(db, self.path)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _checkpoint(self) -> None:
+        try:
+            with guard.swallow("checkpoint"):
+                db = sqlite3.connect(self.path, timeout=0, isolation_level=None)
+                try:
+                    db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                finally:
+                    db.close()
+        finally:
+            self._checkpointing = False
+
+    def _before_fork(self) -> None:
+        self._held = self._lock.acquire(timeout=_FORK_WAIT)
+        if self._held and self._db is not None and not self._db.in_transaction:
+            self._db.close()
+            self._db = None
+
+    def _after_fork(self) -> None:
+        if self._held:
+            self._lock.release()
+
+    def _after_fork_in_child(self) -> None:
+        if self._db is not None:  # a transaction that did not end in time: never touch it here
+            _abandoned.append(self._db)
+        self._lock = threading.RLock()
+        self._db = None
+        self._checkpointing = False
+
+
+_abandoned: list[sqlite3.Connection] = []
+
+
+def _make(path: Path) -> None:
+    """Create an empty file that only its owner can read; SQLite gives its log the same mode."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreError(f"cannot create the store {path}: {error.strerror or error}") from None
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    """Recognise the file, make the schema if it is new, and set the connection up."""
+    db.execute("PRAGMA synchronous=NORMAL")
+    db.execute("PRAGMA wal_autocheckpoint=0")
+    if _recognise(db, path):
+        return
+    # The schema is written in rollback mode, before the switch to WAL, so that the mark of whose file it is
+    # stands in the file itself and never only in a log beside it.
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        if not _recognise(db, path):
+            for statement in SCHEMA:
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    db.execute("PRAGMA journal_mode=WAL")
+
+
+def _recognise(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether the file has our schema. False: it is empty.
+
+    Raises:
+        StoreError: it is another program's, or a newer release's; it was not touched.
+    """
+    mark: int = db.execute("PRAGMA application_id").fetchone()[0]
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    if mark == 0 and version == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        return False
+    if mark != APPLICATION_ID:
+        raise StoreError(f"{path} is not a rewind-auto store; it was left untouched")
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} was written by a newer rewind-auto (format {version}, this one knows {SCHEMA_VERSION}); "
+            "it was left untouched"
+        )
+    if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        db.execute("PRAGMA journal_mode=WAL")  # the process that made the schema died before this
+    return True
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[Any]:
+    """SQLite's errors as ours."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise StoreBusyError(f"{path} is locked by another process") from None
+        raise StoreError(f"{path}: {error}") from None
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.IntegrityError):
+            raise
+        raise StoreError(f"{path}: {error}") from None

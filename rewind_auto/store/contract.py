@@ -1,0 +1,102 @@
+"""What every store promises. The docstrings are the specification; one test suite holds each backend to it.
+
+Writes are attempts: they take effect whole and at once, or raise `StoreBusyError` without having waited,
+and then leave nothing behind. Waiting is the caller's business, who knows whether a live call hangs on it.
+Secrets are taken out by the store, on the way in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from rewind_auto.core.model import Fingerprint, Match, Recording, Request, Session, Step
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What a strict replay has to answer for."""
+
+    blocked: list[Step] = field(default_factory=list)
+    unused: list[Step] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        """Nothing diverged and nothing recorded was left unasked."""
+        return not self.blocked and not self.unused
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A recorded answer, now taken for this run and for nobody else in it."""
+
+    step: int  # number of the hit's own step
+    source: Step
+    match: Match
+    recording: Recording
+
+
+class Store(Protocol):
+    """Keeps sessions, their steps and recordings."""
+
+    def begin(self, session: Session) -> None:
+        """Make the session known. Does nothing if it already is: all processes of a run call this."""
+
+    def finish(self, session_id: str, status: str) -> None:
+        """Note that a session ended. The latest call wins."""
+
+    def reserve(self, session_id: str) -> int:
+        """Take the session's next step number, across all its processes. The step stays invisible."""
+
+    def prepare(self, step: Step, recording: Recording | None) -> Callable[[], int]:
+        """Do all the work of saving that needs no lock, and return the attempt.
+
+        The attempt returns the step's number; with ``step.step == 0`` it takes the next one. Once it has
+        returned, the step is durable against the death of the process and visible to every reader.
+        """
+
+    def claim(
+        self, step: Step, source_id: str, digest: bytes, match: Match, *, lane: str
+    ) -> Claimed | None:
+        """Take the first unused recorded answer with this digest and write ``step`` as its hit.
+
+        First within ``lane``, then anywhere in the source session. No answer is ever claimed twice for
+        one session, by whichever process. None when there is none left.
+        """
+
+    def claim_step(self, step: Step, source_id: str, source_step: int, match: Match) -> Claimed | None:
+        """Like `claim`, for one recorded step. None when it is used by now."""
+
+    def used(self, session_id: str, source_id: str, digest: bytes) -> bool:
+        """Whether the source session has an answer with this exact digest, used or not."""
+
+    def unused(self, session_id: str, source_id: str) -> Iterator[tuple[Step, Request]]:
+        """Recorded steps of the source that ``session_id`` has not used, in start order, with their requests."""
+
+    def repeated(self, session_id: str, step: int, fingerprint: Fingerprint) -> bool:
+        """Whether the session has a later step with an equal fingerprint: the program tried again."""
+
+    def resolve(self, ref: str, *, for_replay: bool = False) -> Session:
+        """The session that a REF names: id, unique prefix, name (its newest), ``last``, ``trace:<id>``.
+
+        With ``for_replay``, ``last`` and names pass over sessions that are themselves replays.
+
+        Raises:
+            UnknownReferenceError: none, or more than one.
+        """
+
+    def sessions(self) -> list[Session]:
+        """All sessions, newest first."""
+
+    def steps(self, session_id: str) -> list[Step]:
+        """The whole steps of a session, in start order. A hit shows what its recording holds."""
+
+    def recording(self, session_id: str, step: int) -> Recording | None:
+        """What a step keeps; for a hit, its recording. None for a step that keeps nothing."""
+
+    def verdict(self, session_id: str) -> Verdict:
+        """What a replay session blocked, and which recorded steps of its source it never asked for."""
+
+    def close(self) -> None:
+        """Let go of the store. It opens again by itself when used."""

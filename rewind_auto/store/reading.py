@@ -1,0 +1,210 @@
+"""Queries of the SQLite store: rows into the words of the domain."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from rewind_auto.core.errors import StoreError, UnknownReferenceError
+from rewind_auto.core.model import (
+    Decision,
+    Fingerprint,
+    Kind,
+    Match,
+    Mode,
+    Recording,
+    Request,
+    Session,
+    Step,
+    StepRef,
+)
+from rewind_auto.store import codec, content
+
+SERVABLE = "('record', 'miss', 'hit')"
+
+_SHORTEST_PREFIX = 4
+_STEP = (
+    "step, kind, decision, match, source_session, source_step, content_session, content_step, lane, exact, canonical,"
+    " started_at, trace_id, span_id, request_prefix, request_tail, response, doc"
+)
+
+
+def unknown(ref: str) -> UnknownReferenceError:
+    """The error for a REF that names nothing."""
+    return UnknownReferenceError(f"no session is called {ref!r}; `rewind-auto sessions` lists them")
+
+
+def resolve(db: sqlite3.Connection, ref: str, *, for_replay: bool) -> Session:
+    """See `Store.resolve`."""
+    originals_first = "mode = 'replay', " if for_replay else ""
+    if ref == "last":
+        where, values = "1", ()
+    elif ref.startswith("trace:"):
+        trace = ref.removeprefix("trace:").lower().removeprefix("0x")
+        where = "id IN (SELECT session FROM steps WHERE trace_id = ? AND whole = 1)"
+        return _only(db, where, (trace,), ref, originals_first)
+    else:
+        row = db.execute("SELECT id FROM sessions WHERE uid = ?", (ref,)).fetchone()
+        if row:
+            return _one(db, "id = ?", row, "id")
+        if db.execute("SELECT 1 FROM sessions WHERE name = ? LIMIT 1", (ref,)).fetchone():
+            where, values = "name = ?", (ref,)
+        elif len(ref) >= _SHORTEST_PREFIX and ref.isalnum():
+            found = db.execute("SELECT id FROM sessions WHERE uid LIKE ? || '%' LIMIT 2", (ref.lower(),)).fetchall()
+            if len(found) > 1:
+                raise UnknownReferenceError(f"{ref!r} is the beginning of more than one session id")
+            if not found:
+                raise unknown(ref)
+            where, values = "id = ?", found[0]
+        else:
+            raise unknown(ref)
+    session = _one(db, where, values, f"{originals_first}id DESC")
+    if session is None:
+        raise UnknownReferenceError("there is no session yet: nothing has been recorded in this store")
+    return session
+
+
+def _only(db: sqlite3.Connection, where: str, values: tuple[Any, ...], ref: str, order: str) -> Session:
+    session = _one(db, where, values, f"{order}id DESC")
+    if session is None:
+        raise unknown(ref)
+    return session
+
+
+def _one(db: sqlite3.Connection, where: str, values: tuple[Any, ...], order: str) -> Any:
+    row = db.execute(f"{_SESSIONS} WHERE {where} ORDER BY {order} LIMIT 1", values).fetchone()
+    return _session(db, row) if row else None
+
+
+_SESSIONS = (
+    "SELECT id, uid, name, mode, status, parent, fork_step, started_at, ended_at, command, pid, pid_mark FROM sessions"
+)
+
+
+def sessions(db: sqlite3.Connection) -> list[Session]:
+    """All sessions, newest first."""
+    return [_session(db, row) for row in db.execute(f"{_SESSIONS} ORDER BY id DESC").fetchall()]
+
+
+def _session(db: sqlite3.Connection, row: tuple[Any, ...]) -> Session:
+    key, uid, name, mode, status, parent, fork_step, started_at, ended_at, command, pid, mark = row
+    counts = db.execute(
+        "SELECT decision, count(*) FROM steps WHERE session = ? AND whole = 1 GROUP BY decision", (key,)
+    ).fetchall()
+    if status == "running" and not _alive(pid, mark):
+        status = "interrupted" if ended_at is None else "completed"
+    return Session(
+        id=uid,
+        name=name,
+        mode=Mode(mode),
+        status=status,
+        parent=parent,
+        fork_step=fork_step,
+        started_at=started_at,
+        ended_at=ended_at,
+        command=tuple(json.loads(command)),
+        pid=pid,
+        steps=sum(n for _, n in counts),
+        decisions=dict(counts),
+    )
+
+
+def process_mark(pid: int) -> str:
+    """What tells a process from a later one with the same pid: its start time, where the system says."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return stat.rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def _alive(pid: int, mark: str) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return process_mark(pid) == mark
+
+
+def steps(db: sqlite3.Connection, session_id: str, key: int) -> list[Step]:
+    """The whole steps of a session, in start order."""
+    rows = db.execute(f"SELECT {_STEP} FROM steps WHERE session = ? AND whole = 1 ORDER BY step", (key,)).fetchall()
+    uids: dict[int, str] = {}
+    return [_step(db, session_id, row, uids) for row in rows]
+
+
+def _step(db: sqlite3.Connection, session_id: str, row: tuple[Any, ...], uids: dict[int, str]) -> Step:
+    step = Step(session_id, row[0])
+    if row[4] is not None:
+        if row[4] not in uids:
+            found = db.execute("SELECT uid FROM sessions WHERE id = ?", (row[4],)).fetchone()
+            uids[row[4]] = found[0] if found else ""
+        step.source = StepRef(uids[row[4]], row[5])
+    if row[6] is not None:  # a hit: what it served is the recording's, what it did is its own
+        origin = db.execute("SELECT doc FROM steps WHERE session = ? AND step = ?", (row[6], row[7])).fetchone()
+        if origin:
+            codec.fill(step, codec.load_doc(origin[0]))
+            step.duration_ms = step.first_chunk_ms = step.note = None
+    step.kind, step.decision = Kind(row[1]), Decision(row[2])
+    step.match = Match(row[3]) if row[3] else None
+    step.lane = row[8] or ""
+    step.fingerprint = Fingerprint(row[9], row[10]) if row[9] else None
+    step.started_at, step.trace_id, step.span_id = row[11], row[12], row[13]
+    return codec.fill(step, codec.load_doc(row[17]))
+
+
+def recording(db: sqlite3.Connection, key: int, number: int) -> Recording | None:
+    """What a step keeps; for a hit, its recording."""
+    row = db.execute(f"SELECT {_STEP} FROM steps WHERE session = ? AND step = ? AND whole = 1", (key, number)).fetchone()
+    if row is None:
+        return None
+    if row[6] is not None:
+        return recording(db, row[6], row[7])
+    return _recording(db, row)
+
+
+def _recording(db: sqlite3.Connection, row: tuple[Any, ...]) -> Recording | None:
+    doc = codec.load_doc(row[17])
+    if "exchange" not in doc:
+        return None
+    headers, head = codec.load_head(doc)
+    body = content.read_request(db, row[14], row[15])
+    request = Request(doc.get("method", ""), doc.get("url", ""), headers, body, doc.get("library", ""))
+    return codec.complete_recording(Recording(request, head, content.read_blob(db, row[16])), doc)
+
+
+def served(
+    db: sqlite3.Connection, source_id: str, source: int, number: int
+) -> tuple[Step, Recording, tuple[int, int]]:
+    """A recorded step, what it serves, and where that is kept: through hits, down to the recording."""
+    at = (source, number)
+    for _ in range(2):  # a hit points at the recording itself, never at another hit
+        row = db.execute(f"SELECT {_STEP} FROM steps WHERE session = ? AND step = ? AND whole = 1", at).fetchone()
+        if row is None:
+            break
+        if row[6] is None:
+            found = _recording(db, row)
+            if found is None:
+                break
+            step = _step(db, source_id, row, {})
+            step.step = number
+            return step, found, at
+        at = (row[6], row[7])
+    raise StoreError(f"recorded step {number} has lost its content")
+
+
+def unused(db: sqlite3.Connection, me: int | None, source: int, source_id: str) -> list[Step]:
+    """Recorded steps of ``source`` that the session ``me`` has not used, in start order."""
+    rows = db.execute(
+        f"SELECT {_STEP} FROM steps s WHERE session = :source AND whole = 1 AND decision IN {SERVABLE}"
+        " AND NOT EXISTS (SELECT 1 FROM steps h WHERE h.session = :me AND h.source_session = :source"
+        " AND h.source_step = s.step) ORDER BY step",
+        {"me": me, "source": source},
+    ).fetchall()
+    uids: dict[int, str] = {}
+    return [_step(db, source_id, row, uids) for row in rows]
