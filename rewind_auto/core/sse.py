@@ -11,16 +11,14 @@ from collections.abc import Iterator
 
 _BOM = b"\xef\xbb\xbf"
 _BLANK_LINE = re.compile(rb"(?>\r\n|\r|\n){2}")
-_WINDOW = 64 * 1024
+_WINDOW = 4 * 1024
 
 
 def events(body: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield ``(event name, data)`` of every event that has data. The name is empty when none is given."""
     name = b""
     data: list[bytes] = []
-    if body.startswith(_BOM):
-        body = body[len(_BOM) :]
-    for line in body.splitlines():
+    for line in body.removeprefix(_BOM).splitlines():
         if line.startswith(b"data:"):
             data.append(line[6:] if line.startswith(b"data: ") else line[5:])
         elif not line:
@@ -39,9 +37,9 @@ def events(body: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def last_events(body: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the events at the end of a body: at least the last one, and about 64 KB of them.
+    """Return the events at the end of a body: at least the last one, and not much more.
 
-    The rest of the body is not looked at, unless the last event is larger than that.
+    The rest of the body is not looked at.
     """
     window = _WINDOW
     while True:

@@ -1,0 +1,155 @@
+"""What a request asked for and a response gave, in the words of the GenAI semantic conventions.
+
+Messages, parts and tool definitions are plain dictionaries in the JSON schema of those conventions. They
+are worked out at every access, from what the instance keeps of the body: a call that nobody looks into
+pays nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Part = dict[str, Any]
+Message = dict[str, Any]
+ToolDefinition = dict[str, Any]
+
+_REQUEST_ATTRIBUTES = (
+    ("stream", "gen_ai.request.stream"),
+    ("temperature", "gen_ai.request.temperature"),
+    ("top_p", "gen_ai.request.top_p"),
+    ("top_k", "gen_ai.request.top_k"),
+    ("max_tokens", "gen_ai.request.max_tokens"),
+    ("frequency_penalty", "gen_ai.request.frequency_penalty"),
+    ("presence_penalty", "gen_ai.request.presence_penalty"),
+    ("choice_count", "gen_ai.request.choice.count"),
+    ("seed", "gen_ai.request.seed"),
+    ("stop_sequences", "gen_ai.request.stop_sequences"),
+    ("output_type", "gen_ai.output.type"),
+    ("reasoning_level", "gen_ai.request.reasoning.level"),
+    ("service_tier", "openai.request.service_tier"),
+    ("conversation_id", "gen_ai.conversation.id"),
+    ("previous_response_id", "gen_ai.request.previous_response.id"),
+    ("dimension_count", "gen_ai.embeddings.dimension.count"),
+    ("encoding_formats", "gen_ai.request.encoding_formats"),
+)
+_RESPONSE_ATTRIBUTES = (
+    ("model", "gen_ai.response.model"),
+    ("id", "gen_ai.response.id"),
+    ("finish_reasons", "gen_ai.response.finish_reasons"),
+    ("service_tier", "openai.response.service_tier"),
+    ("system_fingerprint", "openai.response.system_fingerprint"),
+    ("conversation_id", "gen_ai.conversation.id"),
+)
+# What the conventions want left out: these are what is meant when nothing is said.
+_UNSAID = {"gen_ai.request.choice.count": 1, "openai.request.service_tier": "auto"}
+
+
+@dataclass(frozen=True, slots=True)
+class RequestInfo:
+    """What a request asks for. None or empty: not said, or not understood.
+
+    Attributes:
+        output_type: "text", "json", "image" or "speech".
+        conversation_id: the provider's own name for a conversation it keeps.
+        dimension_count: size of the embeddings asked for.
+    """
+
+    model: str | None = None
+    stream: bool = False
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_tokens: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    choice_count: int | None = None
+    seed: int | None = None
+    stop_sequences: tuple[str, ...] = ()
+    output_type: str | None = None
+    reasoning_level: str | None = None
+    service_tier: str | None = None
+    conversation_id: str | None = None
+    previous_response_id: str | None = None
+    dimension_count: int | None = None
+    encoding_formats: tuple[str, ...] = ()
+
+    def attributes(self) -> dict[str, Any]:
+        """Span attributes by name, without the model, the messages and whatever was not said."""
+        return _attributes(self, _REQUEST_ATTRIBUTES)
+
+    @property
+    def input_messages(self) -> list[Message]:
+        """The chat history, oldest first: ``{"role", "parts"}``."""
+        return []
+
+    @property
+    def system_instructions(self) -> list[Part]:
+        """Instructions that the provider's format keeps apart from the chat history."""
+        return []
+
+    @property
+    def tool_definitions(self) -> list[ToolDefinition]:
+        """The tools offered to the model: ``{"type", "name"}`` and what was said about them."""
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseInfo:
+    """What a response gave. None or empty: not said, or not understood.
+
+    Attributes:
+        finish_reasons: one for each choice: "stop", "length", "tool_call", "content_filter", "compaction",
+            "error" (also for a generation that never got to its end), or the provider's own word.
+        usage: tokens by ``input_tokens`` (cached ones included), ``output_tokens`` (reasoning included),
+            ``cache_read_input_tokens``, ``cache_write_input_tokens``, ``reasoning_output_tokens``; only those
+            that were reported.
+        error: the provider's code for what went wrong, also when it came in the middle of a stream.
+    """
+
+    model: str | None = None
+    id: str | None = None
+    finish_reasons: tuple[str, ...] = ()
+    usage: dict[str, int] = field(default_factory=dict)
+    error: str | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    conversation_id: str | None = None
+
+    def attributes(self) -> dict[str, Any]:
+        """Span attributes by name, without the usage and the messages."""
+        return _attributes(self, _RESPONSE_ATTRIBUTES)
+
+    @property
+    def output_messages(self) -> list[Message]:
+        """One message for each choice: ``{"role", "parts", "finish_reason"}``."""
+        return []
+
+    @property
+    def text(self) -> str:
+        """The assistant's text, of the first choice."""
+        return "".join(
+            part["content"]
+            for message in self.output_messages[:1]
+            for part in message["parts"]
+            if part["type"] == "text"
+        )
+
+    @property
+    def tool_calls(self) -> list[Part]:
+        """The tool calls of all choices: ``{"type": "tool_call", "id", "name", "arguments"}``."""
+        return [
+            part
+            for message in self.output_messages
+            for part in message["parts"]
+            if part["type"] == "tool_call"
+        ]
+
+
+def _attributes(info: RequestInfo | ResponseInfo, names: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    values = ((name, getattr(info, attribute)) for attribute, name in names)
+    return {
+        name: value
+        for name, value in values
+        if value is not None and value is not False and value != () and value != _UNSAID.get(name)
+    }

@@ -1,0 +1,49 @@
+"""The wire shapes by name: what to read a body with. A shape that nobody knows yields empty information."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rewind_auto.providers import anthropic, gemini, openai_chat, openai_media, openai_responses
+from rewind_auto.providers.ended import ended
+from rewind_auto.providers.info import RequestInfo, ResponseInfo
+
+__all__ = ["RequestInfo", "ResponseInfo", "ended", "request_info", "response_info"]
+
+_READERS: dict[str, tuple[Callable[[str, bytes], RequestInfo], Callable[[bytes], ResponseInfo]]] = {
+    "openai-chat": (openai_chat.request_info, openai_chat.response_info),
+    "openai-completions": (openai_chat.request_info, openai_chat.response_info),
+    "openai-responses": (openai_responses.request_info, openai_responses.response_info),
+    "openai-embeddings": (openai_media.embeddings_request, openai_media.response_info),
+    "openai-images": (openai_media.images_request, openai_media.response_info),
+    "openai-audio": (openai_media.audio_request, openai_media.response_info),
+    "anthropic": (anthropic.request_info, anthropic.response_info),
+    "gemini": (gemini.request_info, gemini.response_info),
+    "gemini-embeddings": (gemini.embeddings_request, gemini.response_info),
+}
+
+
+def request_info(shape: str, path: str, body: bytes) -> RequestInfo:
+    """Read the decoded body of a request.
+
+    Args:
+        shape: `Route.shape`.
+        path: path of the URL, with or without a query.
+        body: what was sent. One that is cut, broken or of another shape tells less, and raises nothing.
+    """
+    reader = _READERS.get(shape)
+    return RequestInfo() if reader is None else reader[0](path, body)
+
+
+def response_info(shape: str, body: bytes, content_type: str = "") -> ResponseInfo:
+    """Read the decoded body of an answer: JSON, or a stream, whole or as far as it came.
+
+    Args:
+        shape: `Route.shape`.
+        body: what came. One that is cut, broken or of another shape tells less, and raises nothing.
+        content_type: of the answer, if known; it keeps audio and images from being taken for text.
+    """
+    reader = _READERS.get(shape)
+    if reader is None or content_type.startswith(("audio/", "image/", "video/", "application/octet-stream")):
+        return ResponseInfo()
+    return reader[1](body)
