@@ -87,7 +87,9 @@ def _offers(command: str, word: str) -> bool:
 
 @cache
 def _help(command: str) -> str:
-    done = subprocess.run([command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    beside = Path(sys.executable).parent / command
+    executable = beside if beside.exists() else command
+    done = subprocess.run([executable, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stdout
 
 
