@@ -1,0 +1,343 @@
+"""Spans reach the collector from every kind of process end, and no collector holds a program up."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from otlp_sink import OtlpSink
+
+Program = Callable[..., Any]
+
+
+def test_every_span_of_a_tight_loop_arrives_once(program: Program, sink: OtlpSink) -> None:
+    done = program("for step in range(1, 3001): call(step)", REWIND_OTLP=sink.url)
+    assert (done.code, done.err) == (0, "")
+    assert sink.steps == list(range(1, 3001))
+
+
+def test_spans_of_many_threads_arrive_once(program: Program, sink: OtlpSink) -> None:
+    done = program(
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(call, range(1, 801)))
+        """,
+        REWIND_OTLP=sink.url,
+    )
+    assert (done.code, done.err) == (0, "")
+    assert sink.steps == list(range(1, 801))
+
+
+def test_a_single_span_does_not_wait_for_a_batch(program: Program, sink: OtlpSink) -> None:
+    done = program(
+        """
+        call(1)
+        time.sleep(0.5)
+        os.kill(os.getpid(), 9)
+        """,
+        REWIND_OTLP=sink.url,
+    )
+    assert done.code == -9
+    assert sink.steps == [1]
+
+
+def test_sigterm_loses_only_what_is_younger_than_the_delay(program: Program, sink: OtlpSink) -> None:
+    done = program(
+        """
+        for step in range(1, 201): call(step)
+        time.sleep(0.7)
+        os.kill(os.getpid(), 15)
+        """,
+        REWIND_OTLP=sink.url,
+    )
+    assert done.code == -15
+    assert sink.steps == list(range(1, 201))
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        ("sys.exit(7)", 7),
+        ("raise ValueError('as it was')", 1),
+        ("os._exit(5)", 5),
+        ("os.kill(os.getpid(), 2)", -2),
+        ("import atexit; atexit.register(call, 2)", 0),
+    ],
+)
+def test_ways_to_end(program: Program, sink: OtlpSink, end: str, code: int) -> None:
+    done = program(f"import atexit\natexit.register(call, 3)\ncall(1)\n{end}", REWIND_OTLP=sink.url)
+    assert done.code == code
+    late = {"os._exit(5)": [1], "import atexit; atexit.register(call, 2)": [1, 2, 3]}
+    assert sink.steps == late.get(end, [1, 3])
+
+
+@pytest.mark.parametrize("leave", ["sys.exit(0)", "os._exit(0)", "pass"])
+def test_fork_neither_loses_nor_doubles(program: Program, sink: OtlpSink, leave: str) -> None:
+    done = program(
+        f"""
+        for step in range(1, 51): call(step)
+        tracing.flush(5)              # the parent has a kept-alive connection now
+        for step in range(51, 101): call(step)   # and spans that wait
+        children = []
+        for child in range(4):
+            pid = os.fork()
+            if pid == 0:
+                for step in range(1000 * (child + 1), 1000 * (child + 1) + 50): call(step)
+                {leave}
+                sys.exit(0)
+            children.append(pid)
+        for step in range(101, 151): call(step)
+        for pid in children: assert os.waitpid(pid, 0)[1] == 0
+        """,
+        REWIND_OTLP=sink.url,
+    )
+    assert done.code == 0, done.err
+    expected = [*range(1, 151), *(n for child in range(1, 5) for n in range(1000 * child, 1000 * child + 50))]
+    assert sink.steps == expected
+
+
+def test_a_forked_child_that_makes_no_call_gets_no_thread(program: Program, sink: OtlpSink) -> None:
+    done = program(
+        """
+        import threading
+        call(1)
+        before = threading.active_count()
+        if (pid := os.fork()) == 0:
+            os._exit(threading.active_count())
+        print(before, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        """,
+        REWIND_OTLP=sink.url,
+    )
+    assert done.out.split() == ["2", "1"]
+
+
+def test_a_fork_in_the_middle_of_a_call_ends_its_span_once(program: Program, sink: OtlpSink) -> None:
+    done = program(
+        """
+        span = start(1)
+        if (pid := os.fork()) == 0:
+            span.end(SpanEnd("bypass"))
+            sys.exit(0)
+        os.waitpid(pid, 0)
+        span.end(SpanEnd("record"))
+        """,
+        REWIND_OTLP=sink.url,
+    )
+    assert done.code == 0, done.err
+    assert [span.attributes["rewind.cache.decision"] for span in sink.spans] == ["record"]
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize(
+    "work",
+    [
+        "all = [ctx.Process(target=work, args=(n,)) for n in range(1, 5)]; start_and_join(all)",
+        "with ctx.Pool(2) as pool: pool.map(work, range(1, 5), chunksize=1)",
+        "with ProcessPoolExecutor(2, mp_context=ctx) as pool: list(pool.map(work, range(1, 5)))",
+    ],
+    ids=["process", "pool", "executor"],
+)
+def test_children_of_multiprocessing(program: Program, sink: OtlpSink, method: str, work: str) -> None:
+    done = program(
+        f"""
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
+def work(n):
+    call(n)
+
+def start_and_join(processes):
+    for process in processes: process.start()
+    for process in processes: process.join()
+
+if __name__ == "__main__":
+    call(100)
+    ctx = multiprocessing.get_context("{method}")
+    {work}
+""",
+        REWIND_OTLP=sink.url,
+    )
+    assert done.code == 0, done.err
+    assert sink.steps == [1, 2, 3, 4, 100]
+
+
+def test_os_exit_stays_picklable(program: Program, sink: OtlpSink) -> None:
+    done = program(
+        """
+        import pickle
+        call(1)
+        assert pickle.loads(pickle.dumps(os._exit)) is os._exit
+        os._exit(status=3)
+        """,
+        REWIND_OTLP=sink.url,
+    )
+    assert (done.code, done.err) == (3, "")
+    assert sink.steps == [1]
+
+
+def test_close_delivers_and_leaves_nothing_behind(program: Program, sink: OtlpSink) -> None:
+    done = program(
+        """
+        import logging
+        untouched = os._exit
+        call(1)
+        assert os._exit is not untouched
+        tracing.close()
+        assert os._exit is untouched
+        assert not logging.getLogger("urllib3.connectionpool").filters
+        assert call(2) is None
+        os.kill(os.getpid(), 9)
+        """,
+        REWIND_OTLP=sink.url,
+    )
+    assert (done.code, done.err) == (-9, "")
+    assert sink.steps == [1]
+
+
+# --- a collector that is not well
+
+
+@pytest.fixture
+def refused() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("ill", "spans", "leave"),
+    [
+        ("refused", 1, ""),
+        ("refused", 2000, ""),
+        ("hanging", 1, ""),
+        ("hanging", 2000, ""),
+        ("hanging", 2000, "os._exit(0)"),
+        ("unavailable", 2000, ""),
+        ("slow", 2000, ""),
+    ],
+)
+def test_no_collector_holds_up_the_exit(
+    program: Program, refused: str, ill: str, spans: int, leave: str
+) -> None:
+    behaviour = {"hanging": (200, 60.0), "unavailable": (503, 0.0), "slow": (200, 3.0), "refused": (200, 0.0)}
+    with OtlpSink(*behaviour[ill]) as sink:
+        done = program(
+            f"""
+            began = time.perf_counter()
+            for step in range({spans}): call(step)
+            assert time.perf_counter() - began < 5, "the calls waited for the collector"
+            print("END", time.time(), flush=True)
+            {leave}
+            """,
+            REWIND_OTLP=refused if ill == "refused" else sink.url,
+        )
+    assert done.code == 0, done.err
+    assert 0 <= done.exit_seconds <= 2.0
+    assert len(done.err.splitlines()) <= 1
+    if ill in ("refused", "unavailable"):
+        assert done.err.startswith("rewind-auto: the collector at 127.0.0.1:")
+        assert "Traceback" not in done.err
+
+
+def test_the_exit_waits_once_whatever_ends_late(program: Program) -> None:
+    with OtlpSink(pause=60) as sink:
+        done = program(
+            """
+            import atexit
+            atexit.register(tracing.close)
+            for step in range(5): atexit.register(call, step)
+            call(10)
+            print("END", time.time(), flush=True)
+            """,
+            REWIND_OTLP=sink.url,
+        )
+    assert done.code == 0
+    assert done.exit_seconds <= 2.0
+
+
+def test_a_collector_that_comes_back_gets_the_spans(program: Program) -> None:
+    with OtlpSink(status=503) as sink:
+        recovery = threading.Timer(1.2, setattr, (sink, "status", 200))
+        recovery.start()
+        program("call(1)\ntime.sleep(3.2)", REWIND_OTLP=sink.url)
+        assert sink.steps == [1]
+
+
+def test_a_pool_worker_waits_for_an_ill_collector_once(program: Program) -> None:
+    with OtlpSink(pause=60) as sink:
+        done = program(
+            """
+            import multiprocessing
+
+            def work(n):
+                began = time.perf_counter()
+                for step in range(20): call(step)
+                return time.perf_counter() - began
+
+            if __name__ == "__main__":
+                with multiprocessing.get_context("fork").Pool(1) as pool:
+                    print(*pool.map(work, [1, 2]))
+            """,
+            REWIND_OTLP=sink.url,
+        )
+    first, second = map(float, done.out.split())
+    assert 0.2 <= first < 1
+    assert second < 0.2
+
+
+def test_a_full_queue_drops_and_says_so_once(program: Program) -> None:
+    with OtlpSink(pause=60) as sink:
+        done = program(
+            """
+            for step in range(500): call(step)
+            """,
+            REWIND_OTLP=sink.url,
+            OTEL_BSP_MAX_QUEUE_SIZE="100",
+        )
+    assert done.err == "rewind-auto: 100 spans wait for the collector: dropping more\n"
+
+
+def test_only_our_own_thread_is_hushed(program: Program, refused: str) -> None:
+    done = program(
+        """
+        import logging
+        logging.basicConfig(level=logging.DEBUG, format="%(name)s %(message)s")
+        call(1)
+        tracing.flush(0.3)
+        logging.getLogger("urllib3.connectionpool").debug("the program's own line")
+        os.kill(os.getpid(), 9)
+        """,
+        REWIND_OTLP=refused,
+    )
+    lines = done.err.splitlines()
+    assert lines[-1] == "urllib3.connectionpool the program's own line"
+    assert lines[0].startswith("rewind-auto: the collector at ")
+    assert len(lines) == 2
+
+
+def test_the_line_on_stderr_tells_no_secret_of_the_url(program: Program, refused: str) -> None:
+    url = refused.replace("//", "//user:hunter2@") + "/v1/traces?key=sk-secret"
+    done = program("call(1)", REWIND_OTLP=url)
+    assert "does not take spans" in done.err
+    assert "hunter2" not in done.err
+    assert "sk-secret" not in done.err
+
+
+def test_signal_handler_may_leave_by_os_exit(program: Program, sink: OtlpSink) -> None:
+    done = program(
+        """
+        import signal
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(4))
+        signal.setitimer(signal.ITIMER_REAL, 0.4)
+        step = 0
+        while True: call(step := step + 1)
+        """,
+        REWIND_OTLP=sink.url,
+    )
+    assert (done.code, done.err) == (4, "")
+    assert sink.steps == list(range(1, len(sink.steps) + 1))
+    assert len(sink.steps) > 50
