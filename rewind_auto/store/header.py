@@ -19,18 +19,18 @@ _SCHEMA_COOKIE, _USER_VERSION, _APPLICATION_ID = 40, 60, 68
 
 
 def check(path: str) -> None:
-    """Make sure that a store can be at ``path``: nothing, an empty file, or a store of this release or before.
+    """Make sure that a store is, or can be, at ``path``. Nothing there, or an empty file, will do.
 
     Raises:
         StoreError: anything else. The file is left untouched.
     """
     try:
-        status = os.stat(path)  # noqa: PTH116 - pathlib is slow to load
+        status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
             raise StoreError(f"{path} is a directory, not a store")
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its other end
             raise StoreError(f"{path} is not a regular file")
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - as above
+        with open(path, "rb", buffering=0) as file:
             header = file.read(_LENGTH)
     except FileNotFoundError:
         return
@@ -46,7 +46,9 @@ def check(path: str) -> None:
             raise StoreError(f"{path} is not a store of rewind-auto: an SQLite file of another program")
     elif _field(header, _USER_VERSION) > SCHEMA_VERSION:
         version = _field(header, _USER_VERSION)
-        raise StoreError(f"{path} was written by a newer release (format {version}, this one knows {SCHEMA_VERSION})")
+        raise StoreError(
+            f"{path} was written by a newer release (format {version}, this one knows {SCHEMA_VERSION})"
+        )
 
 
 def _field(header: bytes, offset: int) -> int:

@@ -1,0 +1,46 @@
+"""Record every LLM call of a Python program, replay the run byte for byte, trace it with OpenTelemetry.
+
+Imported at the start of every Python process of a run, so the names below are loaded when they are asked for.
+"""
+
+TYPE_CHECKING = False  # the type checkers' name, without importing typing
+if TYPE_CHECKING:
+    from rewind_auto.api import install, is_installed, uninstall
+    from rewind_auto.core.errors import RewindReplayDivergenceError
+    from rewind_auto.predicates import DefaultPredicates, LLMRequest, Predicates
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DefaultPredicates",
+    "LLMRequest",
+    "Predicates",
+    "RewindReplayDivergenceError",
+    "__version__",
+    "install",
+    "is_installed",
+    "uninstall",
+]
+
+_HOME = {
+    "DefaultPredicates": "rewind_auto.predicates",
+    "LLMRequest": "rewind_auto.predicates",
+    "Predicates": "rewind_auto.predicates",
+    "RewindReplayDivergenceError": "rewind_auto.core.errors",
+    "install": "rewind_auto.api",
+    "is_installed": "rewind_auto.api",
+    "uninstall": "rewind_auto.api",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

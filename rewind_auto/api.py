@@ -1,0 +1,94 @@
+"""Starting and stopping the agent from inside a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from os import PathLike, fspath
+
+from rewind_auto import driver, settings
+from rewind_auto.boot import hooks, tripwire
+from rewind_auto.core.model import Mode
+from rewind_auto.predicates import Predicates
+
+
+def install(
+    predicates: Predicates | None = None,
+    *,
+    mode: str | None = None,
+    source: str | None = None,
+    store: str | PathLike[str] | None = None,
+    name: str | None = None,
+    hosts: Iterable[str] = (),
+    speed: float | None = None,
+    otlp: str | None = None,
+) -> None:
+    """Record (or replay) the LLM calls of this process from now on; a session starts by itself.
+
+    Works on libraries that are imported already, on clients that exist already, and on both to come.
+    Again after the first time, it changes what is given: nothing else.
+
+    What the environment says (``rewind-run --replay``, ``REWIND_STORE``) goes before what is given here, so
+    that an operator can replay a program that installs a recorder. ``REWIND_MODE=off`` makes this do nothing.
+
+    Args:
+        predicates: which requests to record, apart from those to LLM hosts.
+        mode: ``record`` (default) or ``replay``.
+        source: the session to replay: id, unique prefix, name, ``last`` or ``trace:<trace id>``.
+        store: path or ``sqlite:///`` URL.
+        name: name of the session.
+        hosts: further LLM hosts: ``host``, ``host:port`` or ``*.suffix``.
+        speed: replayed streams: 0 for at once, 1 as recorded, N for N times as fast.
+        otlp: export spans: an http(s) URL, or ``"1"`` for where the OTEL_* variables say.
+
+    Raises:
+        SettingsError: a malformed value, given here or in the environment.
+        TypeError: ``predicates`` has not both methods.
+    """
+    if predicates is not None and not isinstance(predicates, Predicates):
+        raise TypeError(f"{predicates!r} has no is_llm_call and is_tool_call")
+    given = {
+        "REWIND_MODE": mode,
+        "REWIND_FROM": source,
+        "REWIND_STORE": None if store is None else fspath(store),
+        "REWIND_SESSION_NAME": name,
+        "REWIND_LLM_HOSTS": ",".join(hosts),
+        "REWIND_SPEED": None if speed is None else str(speed),
+        "REWIND_OTLP": otlp,
+    }
+    wanted = settings.give({variable: value for variable, value in given.items() if value})
+    if wanted.mode is Mode.OFF:
+        _let_go()
+        return
+    tripwire.join_session()
+    wanted = settings.current()
+    current = driver.current() if tripwire.is_armed() else None
+    if current is not None and predicates is None:
+        predicates = current.predicates
+    if current is None or (current.settings, current.predicates) != (wanted, predicates):
+        _let_go()
+        driver.use(driver.ProcessDriver(wanted, predicates))
+    tripwire.arm(strict=wanted.mode is Mode.REPLAY)
+
+
+def uninstall() -> None:
+    """Give the libraries their own attributes back and forget what `install` was given.
+
+    Calls under way end as they began.
+    """
+    _let_go()
+    settings.forget()
+
+
+def is_installed() -> bool:
+    """Whether LLM calls of this process are seen."""
+    return tripwire.is_armed()
+
+
+def _let_go() -> None:
+    if tripwire.is_armed():
+        tripwire.disarm()
+        hooks.unpatched()
+        process = driver.current()
+        if process is not None:
+            process.close()
+        driver.use(None)

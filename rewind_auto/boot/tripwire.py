@@ -1,0 +1,123 @@
+"""Waits for an HTTP library to be imported.
+
+Runs at the start of every Python process of a run, most of which never make a request: it imports nothing
+but ``os`` and ``sys``, opens no file, starts no thread and holds no lock.
+"""
+
+import os
+import sys
+
+TYPE_CHECKING = False  # the type checkers' name, without importing typing
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+
+WATCHED = ("httpx", "httpx2")
+
+
+class Loader:
+    """A library's own loader, with the hook run after it.
+
+    Nothing may be imported any earlier: importlib calls ``find_spec`` under its global lock, and an import
+    from there deadlocks with a thread that is half-way through importing the same module. That, and
+    firing again on re-import and reload, is why these are not wrapt's import hooks.
+    """
+
+    def __init__(self, spec: "ModuleSpec") -> None:
+        self._spec = spec
+        self._inner: Any = spec.loader
+
+    def __getattr__(self, name: str) -> "Any":
+        return getattr(self._inner, name)
+
+    def exec_module(self, module: "ModuleType") -> None:
+        # The module is left with the loader of a plain import.
+        self._spec.loader = self._inner
+        if getattr(module, "__loader__", None) is self:
+            module.__loader__ = self._inner
+        self._inner.exec_module(module)
+        fire(module)
+
+
+class Tripwire:
+    """A meta-path finder that finds nothing itself: it has a watched library's loader replaced.
+
+    It stays in place after it fired, for when the library is reloaded or imported anew.
+    """
+
+    def find_spec(
+        self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
+        if name not in WATCHED:
+            return None
+        for finder in sys.meta_path:
+            find_spec = None if finder is self else getattr(finder, "find_spec", None)
+            spec: ModuleSpec | None = find_spec and find_spec(name, path, target)
+            if spec is not None:
+                loader: Any = spec.loader
+                if hasattr(loader, "exec_module") and type(loader) is not Loader:
+                    spec.loader = Loader(spec)  # type: ignore[assignment]
+                return spec
+        return None
+
+
+_tripwire = Tripwire()
+_strict = False
+
+
+def arm(*, strict: bool = False) -> None:
+    """Watch for the libraries, and hook those that are loaded already. Doing it again changes nothing.
+
+    ``strict`` is for a replay: a library that cannot be hooked is then an error of the program's import.
+    """
+    global _strict
+    _strict = strict
+    join_session()
+    if not is_armed():
+        sys.meta_path.insert(0, _tripwire)
+    for name in WATCHED:
+        if sys.modules.get(name) is not None:
+            fire(__import__(name))  # waits for a thread that is still importing it
+
+
+def join_session() -> None:
+    """Belong to the session of the environment, or begin one that child processes will belong to."""
+    if not os.environ.get("REWIND_SESSION_ID"):
+        os.environ["REWIND_SESSION_ID"] = os.urandom(16).hex()
+        os.environ["REWIND_ROOT_PID"] = str(os.getpid())
+
+
+def disarm() -> None:
+    """Stop watching. What is hooked stays hooked."""
+    if is_armed():
+        sys.meta_path.remove(_tripwire)
+
+
+def is_armed() -> bool:
+    """Whether a library imported from now on will be hooked."""
+    return _tripwire in sys.meta_path
+
+
+def fire(module: "ModuleType") -> None:
+    """Hook a library that has just been loaded.
+
+    Raises:
+        RewindReplayDivergenceError: it could not be hooked, and a strict replay must not let its calls out.
+    """
+    try:
+        from rewind_auto.boot import hooks
+
+        hooks.patched(module)
+    except Exception as error:
+        reason = f"cannot hook {getattr(module, '__name__', module)}: {type(error).__name__}: {error}"
+        if _strict:
+            from rewind_auto.core.errors import RewindReplayDivergenceError
+
+            raise RewindReplayDivergenceError(reason) from error
+        if os.environ.get("REWIND_TESTING"):
+            raise
+        # Not through our own guard: an upgrade under a running process can have taken the package away.
+        if sys.stderr is not None:
+            sys.stderr.write(f"rewind-auto: {reason}; the program goes on unrecorded\n")

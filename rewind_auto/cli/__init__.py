@@ -1,0 +1,1 @@
+"""The two commands, ``rewind-run`` and ``rewind-auto``."""

@@ -1,0 +1,232 @@
+"""``rewind-run``: sets the environment and becomes the command. Starts with nothing but argparse."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from rewind_auto import __version__
+from rewind_auto.boot import launch
+from rewind_auto.core.errors import RewindError
+from rewind_auto.core.model import Mode
+from rewind_auto.settings import OPTIONS, Option, Settings, load
+from rewind_auto.store import header
+from rewind_auto.values import is_url
+
+PROG = "rewind-run"
+USAGE, CANNOT_EXECUTE, NOT_FOUND = 2, 126, 127
+_COMMAND_LIMIT = 4096  # characters of the command line kept with the session
+
+_DESCRIPTION = "Run a command and record, or replay, the LLM calls of every Python process in it."
+_REF = "REF is a session id, a unique prefix of one, a name (its newest), last, or trace:<trace id>."
+_MODES = (
+    # (flag, metavar of its value or None, mode, help)
+    ("--record", None, Mode.RECORD, "send every call and record it (default)"),
+    (
+        "--cache",
+        None,
+        Mode.CACHE,
+        "answer what any session has recorded, record the rest (not yet available)",
+    ),
+    ("--replay", "REF", Mode.REPLAY, "answer from a session and send nothing; exit 86 if the run diverges"),
+    (
+        "--fork",
+        "REF[@STEP]",
+        Mode.FORK,
+        "answer from a session up to a step, then go live (not yet available)",
+    ),
+    ("--off", None, Mode.OFF, "run the command as it is"),
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{PROG}: {message}\n")
+
+
+def main() -> NoReturn:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run ``rewind-run`` with these arguments. Returns only when it has not become the command."""
+    try:
+        options, command = _split(argv)
+        flags = _flags(options)
+        info = flags.pop("info")
+        if not command and not info:
+            raise RewindError(f"no command given; try: {PROG} python agent.py")
+        settings = load(_applied(os.environ, flags))
+        overrides = {**flags, **_session(settings, command)}
+        if info:
+            from rewind_auto.cli import info as report
+
+            return report.show(settings, command, overrides)
+        _check(settings, command)
+        if settings.mode is Mode.REPLAY:
+            from rewind_auto.cli import supervise
+
+            return supervise.replay(settings, command, overrides)
+        if settings.mode is Mode.OFF:
+            return _become(command, _applied(os.environ, {**overrides, "REWIND_MODE": Mode.OFF}))
+        header.check(settings.store)
+        return _become(command, launch.environment(os.environ, overrides))
+    except (RewindError, FileNotFoundError) as error:
+        print(f"{PROG}: {error}", file=sys.stderr)
+        return USAGE
+
+
+def failure(command: Sequence[str], error: OSError) -> int:
+    """Say why a command could not be executed, and return the exit code a shell would give."""
+    program = command[0]
+    # A path that is there and yet "not found": it names an interpreter in its first line that is not.
+    if error.errno in (errno.ENOENT, errno.ENOTDIR) and not ("/" in program and os.path.exists(program)):
+        hint = (
+            f"; did you mean: {PROG} python {program}"
+            if program.endswith(".py") and os.path.exists(program)
+            else ""
+        )
+        print(f"{PROG}: command not found: {program}{hint}", file=sys.stderr)
+        return NOT_FOUND
+    reason = "its interpreter is missing" if error.errno == errno.ENOENT else error.strerror
+    if os.path.isdir(program):
+        reason = "Is a directory"
+    print(f"{PROG}: cannot execute {program}: {reason}", file=sys.stderr)
+    return CANNOT_EXECUTE
+
+
+def _split(argv: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Tell our options from the command: it starts at the first word that is neither an option nor its value.
+
+    Not with argparse's REMAINDER, which looks at the command's words too before it leaves them alone.
+    """
+    with_value = {option.flag for option in OPTIONS if option.metavar} | {
+        flag for flag, metavar, *_ in _MODES if metavar
+    }
+    place = 0
+    while place < len(argv):
+        word = argv[place]
+        if word == "--":
+            return argv[:place], argv[place + 1 :]
+        if not word.startswith("-"):
+            break
+        place += 1
+        if word == "--otlp":  # its value may be left out, so the command is taken for one only if it is a URL
+            place += is_url("".join(argv[place : place + 1]))
+        elif word in with_value:
+            place += 1
+    return argv[:place], argv[place:]
+
+
+def _flags(options: Sequence[str]) -> dict[str, Any]:
+    """The flags as variables, and ``info``. Ends the process on a wrong one, and on ``--help``."""
+    variables = "\n".join(f"  {option.variable:<20} {option.help}" for option in OPTIONS if not option.flag)
+    parser = _Parser(
+        PROG,
+        usage=f"{PROG} [OPTIONS] [--] COMMAND [ARGS...]",
+        description=_DESCRIPTION,
+        epilog=f"{_REF}\n\nEvery option has a variable, and there are more variables:\n{variables}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    modes = parser.add_mutually_exclusive_group()
+    for flag, metavar, mode, text in _MODES:
+        if metavar:
+            modes.add_argument(flag, metavar=metavar, dest="mode", type=_with_mode(mode), help=text)
+        else:
+            modes.add_argument(flag, action="store_const", dest="mode", const=(mode, None), help=text)
+    for option in OPTIONS:
+        if option.flag:
+            takes: dict[str, Any] = {"metavar": option.metavar, "type": _checked(option)}
+            if option.flag == "--otlp":
+                takes |= {"nargs": "?", "const": "1"}
+            elif not option.metavar:
+                takes = {"action": "store_const", "const": "1"}
+            parser.add_argument(
+                option.flag, dest=option.variable, help=f"{option.help} [{option.variable}]", **takes
+            )
+    parser.add_argument("--info", action="store_true", help="say what would happen, run nothing")
+    parser.add_argument("--version", action="version", version=f"rewind-auto {__version__}")
+    given = {name: value for name, value in vars(parser.parse_args(options)).items() if value is not None}
+    mode = given.pop("mode", None)
+    if mode is not None:
+        given["REWIND_MODE"], given["REWIND_FROM"] = mode
+        if mode[0] in (Mode.CACHE, Mode.FORK):
+            raise RewindError(f"--{mode[0]}: not yet available in this release")
+    return given
+
+
+def _with_mode(mode: Mode) -> Callable[[str], tuple[Mode, str]]:
+    return lambda ref: (mode, ref)
+
+
+def _checked(option: Option) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        try:
+            option.parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+        return text
+
+    return read
+
+
+def _applied(environ: Mapping[str, str], overrides: Mapping[str, str | None]) -> dict[str, str]:
+    merged = {**environ, **overrides}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def _session(settings: Settings, command: Sequence[str]) -> dict[str, str | None]:
+    """The variables of a new session."""
+    # Below another rewind-run, the name that is set is that of the session around this one.
+    inherited = "REWIND_COMMAND" in os.environ and settings.session_name == os.environ.get(
+        "REWIND_SESSION_NAME"
+    )
+    name = "" if inherited else settings.session_name
+    line = ""
+    for words in range(1, len(command) + 1):
+        longer = shlex.join(command[:words])
+        if len(longer) > _COMMAND_LIMIT:
+            break
+        line = longer
+    return {
+        "REWIND_MODE": settings.mode,
+        "REWIND_SESSION_ID": os.urandom(16).hex(),
+        "REWIND_ROOT_PID": str(os.getpid()),
+        "REWIND_SUPERVISED": "1" if settings.mode is Mode.REPLAY else None,
+        "REWIND_SESSION_NAME": name or (launch.default_name(command) if command else None),
+        "REWIND_COMMAND": line,
+        # Absolute: children may change their directory, or their HOME.
+        "REWIND_STORE": settings.store,
+    }
+
+
+def _check(settings: Settings, command: Sequence[str]) -> None:
+    python = launch.python_command(command)
+    if python is not None and python.ignores_environment and settings.mode is not Mode.OFF:
+        text = f"{command[0]} -{python.switches} ignores the environment, so the agent would not be loaded"
+        if settings.mode is Mode.REPLAY:
+            raise RewindError(text)
+        print(f"{PROG}: {text.replace('would', 'will')}: nothing is recorded", file=sys.stderr)
+
+
+def _become(command: Sequence[str], environ: Mapping[str, str]) -> int:
+    # The interpreter ignores these from its start on, and an ignored signal stays ignored across exec.
+    for name in ("SIGPIPE", "SIGXFSZ"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    try:
+        os.execvpe(command[0], list(command), environ)  # noqa: S606 - running the command is the product
+    except OSError as error:
+        return failure(command, error)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""The parent of a strict replay: stays on until the command ends, because the verdict is about all of it.
+
+To the shell and to the command it must look as if it were not there. The command shares its terminal and
+process group, so what the terminal sends reaches both: only what was sent to this process alone is passed on.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+from rewind_auto.boot import launch
+from rewind_auto.core.errors import StoreBusyError
+from rewind_auto.core.model import Mode, Session, Step
+from rewind_auto.settings import Settings
+
+if TYPE_CHECKING:
+    from rewind_auto.store.contract import Verdict
+
+_T = TypeVar("_T")
+
+DIVERGED = 86
+_PATIENCE, _PAUSE = 10.0, 0.01  # seconds
+_LISTED = 5  # unused steps named in the summary
+
+# Not to be blocked: the kernel raises these at the instruction that is at fault.
+_FAULTS = {"SIGSEGV", "SIGFPE", "SIGILL", "SIGBUS", "SIGABRT", "SIGTRAP", "SIGSYS", "SIGKILL", "SIGSTOP"}
+
+
+def replay(settings: Settings, command: Sequence[str], overrides: Mapping[str, str | None]) -> int:
+    """Run ``command`` as a strict replay and return its exit code, or 86 when it diverged.
+
+    Does not return when the command was killed by a signal: this process then dies of the same.
+
+    Raises:
+        UnknownReferenceError: no session, or more than one, answers to the REF.
+        StoreError: there is no store, or it cannot be used.
+    """
+    from rewind_auto.cli import run
+    from rewind_auto.store import open_store
+
+    reference = settings.source or ""
+    store = open_store(settings.store, create=False)
+    source = _patiently(lambda: store.resolve(reference, for_replay=True))
+    session = Session(
+        id=overrides["REWIND_SESSION_ID"] or "",
+        name=overrides["REWIND_SESSION_NAME"] or "",
+        mode=Mode.REPLAY,
+        parent=source.id,
+        started_at=time.time(),
+        command=tuple(command),
+        pid=os.getpid(),
+    )
+    # The id, because "last" would soon be this session itself.
+    environ = launch.environment(os.environ, {**overrides, "REWIND_FROM": source.id})
+    _patiently(lambda: store.begin(session))
+    store.close()
+    try:
+        status = _supervise(command, environ)
+    except OSError as error:
+        _patiently(lambda: store.finish(session.id, "interrupted"))
+        return run.failure(command, error)
+    verdict = _patiently(lambda: store.verdict(session.id))
+    signalled = os.WIFSIGNALED(status)
+    # A run that was cut short cannot have asked for everything.
+    diverged = bool(verdict.blocked or (verdict.unused and not signalled and not settings.allow_unused))
+    outcome = "diverged" if diverged else "interrupted" if signalled else "completed"
+    _patiently(lambda: store.finish(session.id, outcome))
+    store.close()
+    if diverged:
+        sys.stderr.write(_summary(verdict, source, allow_unused=settings.allow_unused))
+        sys.stderr.flush()
+        return DIVERGED
+    if signalled:
+        _die_of(os.WTERMSIG(status))
+    return os.waitstatus_to_exitcode(status)
+
+
+def _patiently(attempt: Callable[[], _T]) -> _T:
+    """Try until the store is not busy. Nobody waits for this but the shell."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return attempt()
+        except StoreBusyError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE)
+
+
+def _summary(verdict: Verdict, source: Session, *, allow_unused: bool) -> str:
+    lines = [f"rewind-run: the run diverged from session {source.name or source.id} ({source.id[:8]})"]
+    if verdict.blocked:
+        first = verdict.blocked[0]
+        lines.append(
+            f"  {_count(len(verdict.blocked), 'call')} blocked, nothing was sent; the first: {_named(first)}"
+        )
+        lines += [f"    {line}" for line in (first.note or "").splitlines()]
+    if verdict.unused and not allow_unused:
+        lines.append(
+            f"  {_count(len(verdict.unused), 'recorded step')} never asked for (--allow-unused accepts that):"
+        )
+        lines += [f"    {_named(step)}" for step in verdict.unused[:_LISTED]]
+        if len(verdict.unused) > _LISTED:
+            lines.append(f"    and {len(verdict.unused) - _LISTED} more")
+    return "\n".join(lines) + "\n"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _named(step: Step) -> str:
+    return f"step {step.step}: {step.method} {step.url}{f' ({step.model})' if step.model else ''}"
+
+
+def _supervise(command: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Start the command and return its wait status.
+
+    Raises:
+        OSError: it cannot be executed.
+    """
+    # An ignored SIGCHLD would have the kernel throw the exit status away.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    watched: set[int] = {number for number in signal.valid_signals() if _name(number) not in _FAULTS}
+    # Before the start, so that nothing is lost between the two; waited for, never handled.
+    inherited = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+    try:
+        # As on every start of a command from Python: the interpreter ignores these two for itself.
+        defaults = (signal.SIGPIPE, signal.SIGXFSZ)
+        child = os.posix_spawnp(command[0], list(command), environ, setsigmask=inherited, setsigdef=defaults)
+        return _wait(child, watched)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, inherited)
+
+
+def _wait(child: int, watched: set[int]) -> int:
+    while True:
+        number, alone = _next_signal(child, watched)
+        if number != signal.SIGCHLD:
+            if alone:
+                os.kill(child, number)
+            continue
+        # Several events can have become one SIGCHLD.
+        while True:
+            pid, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
+            if not pid:
+                break
+            if not os.WIFSTOPPED(status):
+                return status
+            # The shell's job is this process: it has to see it stop too.
+            _suspend(os.WSTOPSIG(status))
+
+
+def _next_signal(child: int, watched: set[int]) -> tuple[int, bool]:
+    """Wait for a signal. Returns it, and whether it was sent to this process and not to the whole group."""
+    if hasattr(signal, "sigwaitinfo"):
+        info = signal.sigwaitinfo(watched)
+        # From the kernel (a key, a hang-up) the code is positive. What the command sent is not for itself.
+        return info.si_signo, info.si_code <= 0 and info.si_pid != child
+    # macOS does not tell who sent it: take those that keys send as coming from there.
+    number = signal.sigwait(watched)
+    keys = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGWINCH, signal.SIGHUP)
+    return number, not (number in keys and os.isatty(0))
+
+
+def _suspend(number: int) -> None:
+    """Stop by this signal until continued."""
+    handler = None if number == signal.SIGSTOP else signal.signal(number, signal.SIG_DFL)
+    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+    os.kill(os.getpid(), number)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if handler is not None:
+        signal.signal(number, handler)
+
+
+def _die_of(number: int) -> NoReturn:
+    sys.stdout.flush()
+    if number not in (signal.SIGKILL, signal.SIGSTOP):
+        signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    except (ImportError, OSError, ValueError):
+        pass
+    os.kill(os.getpid(), number)
+    # Still here: as process 1 of a container, whom signals do not kill.
+    sys.exit(128 + number)
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return ""

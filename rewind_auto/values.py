@@ -1,0 +1,142 @@
+"""Reads the text of an option or a variable. Every function raises ``ValueError`` with what is wrong."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+
+from rewind_auto.core.model import Mode
+
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical", "off")
+_NOT_YET = "not yet available in this release"
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_BYTES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def read_mode(text: str) -> Mode:
+    word = text.strip().lower()
+    if word not in set(Mode):
+        raise ValueError(f"not one of {', '.join(Mode)}")
+    if word in (Mode.CACHE, Mode.FORK):
+        raise ValueError(_NOT_YET)
+    return Mode(word)
+
+
+def read_text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    if not text.isprintable():
+        raise ValueError("has a character that cannot be printed")
+    return text.strip()
+
+
+def read_name(text: str) -> str:
+    name = read_text(text)
+    if name == "last" or name.startswith("trace:"):
+        raise ValueError("is how other sessions are referred to, choose another name")
+    return name
+
+
+def read_store(text: str) -> str:
+    path = read_text(text)
+    scheme, separator, rest = path.partition("://")
+    if separator:
+        if scheme in ("postgresql", "postgres", "redis", "rediss"):
+            raise ValueError(f"{scheme}: {_NOT_YET}")
+        if scheme != "sqlite":
+            raise ValueError("not a path and not sqlite:///PATH")
+        # As SQLAlchemy has it: three slashes and a relative path, or four and an absolute one.
+        path = rest.removeprefix("/")
+        if not rest.startswith("/") or path in ("", ":memory:"):
+            raise ValueError("names no file: sqlite:///PATH")
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def read_hosts(text: str) -> tuple[str, ...]:
+    from rewind_auto.providers.hosts import parse_host
+
+    hosts = tuple(host.strip() for host in text.split(",") if host.strip())
+    for host in hosts:
+        parse_host(host)
+    return hosts
+
+
+def read_tools(_: str) -> tuple[str, ...]:
+    raise ValueError(_NOT_YET)
+
+
+def read_number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError("not a number") from None
+    if not math.isfinite(number) or number < 0:
+        raise ValueError("not a number from 0 up")
+    return number
+
+
+def _scaled(text: str, units: Mapping[str, int]) -> float:
+    trimmed = text.strip().lower()
+    unit = trimmed[-1:]
+    number = read_number(trimmed[:-1] if unit in units else trimmed) * units.get(unit, 1)
+    if not number:
+        raise ValueError("must be more than 0")
+    return number
+
+
+def read_seconds(text: str) -> float:
+    return _scaled(text, _SECONDS)
+
+
+def read_size(text: str) -> int:
+    return int(_scaled(text, _BYTES))
+
+
+def read_level(text: str) -> str:
+    level = text.strip().lower()
+    if level not in LOG_LEVELS:
+        raise ValueError(f"not one of {', '.join(LOG_LEVELS)}")
+    return level
+
+
+def read_paths(text: str) -> tuple[str, ...]:
+    from rewind_auto.core.canonical import parse_path
+
+    paths = tuple(path.strip() for path in text.split(",") if path.strip())
+    for path in paths:
+        parse_path(path)
+    return paths
+
+
+def read_pid(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if not number:
+        raise ValueError("not the number of a process")
+    return number
+
+
+def read_switch(text: str) -> bool:
+    word = text.strip().lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("not 1 or 0")
+
+
+def is_url(text: str) -> bool:
+    """Whether this is an http(s) URL with a host."""
+    scheme, separator, rest = text.partition("://")
+    return (
+        bool(separator) and scheme.lower() in ("http", "https") and rest[:1] not in ("", "/", ":", "?", "#")
+    )
+
+
+def read_otlp(text: str) -> str | None:
+    if is_url(text.strip()):
+        return text.strip()
+    try:
+        return "1" if read_switch(text) else None
+    except ValueError:
+        raise ValueError("not an http(s) URL, 1 or 0") from None
