@@ -90,7 +90,7 @@ class Description:
         """Put model and usage onto the step of a live call, and end its span."""
         self._request = recording.request
         asked = self.asked()
-        answered = self._answered(step, recording, stream=asked.stream)
+        answered = self._answered(recording)
         step.stream = asked.stream
         step.model = answered.model or asked.model
         step.usage = dict(answered.usage) or None
@@ -103,7 +103,7 @@ class Description:
             return
         asked = self.asked()
         if answered is None:
-            answered = self._answered(step, recording, stream=asked.stream)
+            answered = self._answered(recording)
         error_type, message = _error(step, recording)
         hit = step.decision is Decision.HIT
         first = recording.cuts[0][1] / 1e6 if recording.cuts and asked.stream and not hit else None
@@ -127,12 +127,12 @@ class Description:
             )
         )
 
-    def _answered(self, step: Step, recording: Recording, *, stream: bool) -> ResponseInfo:
+    def _answered(self, recording: Recording) -> ResponseInfo:
         head = recording.head
         if self.route.operation and head is not None and recording.body:
             with guard.swallow("response info"):
                 kind = next((v for n, v in head.headers if n.lower() == b"content-type"), b"").decode("latin-1")
-                return wire.response_info(self.route.shape, decode(head, recording.body), kind, stream=stream)
+                return wire.response_info(self.route.shape, decode(head, recording.body), kind)
         return ResponseInfo()
 
 

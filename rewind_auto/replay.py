@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rewind_auto.calls import ServedCall
 from rewind_auto.core import match, redact
-from rewind_auto.core.errors import RewindError, RewindReplayDivergenceError
+from rewind_auto.core.errors import RewindError, RewindReplayDivergenceError, StoreBusyError
 from rewind_auto.core.model import Decision, Ending, Fingerprint, Match, Recording, Request, Session, Step
 from rewind_auto.core.seam import Pauses
 from rewind_auto.core.serve import asks_to_wait, without_waiting
@@ -58,6 +58,8 @@ class Replay:
                 raise RewindReplayDivergenceError("strict replay: REWIND_FROM does not say which session to replay")
             try:
                 source = self._runtime.store.resolve(reference, for_replay=True)
+            except StoreBusyError:
+                raise  # tried again by the caller
             except RewindError as error:
                 raise RewindReplayDivergenceError(f"strict replay: {error}") from None
             self._runtime.session.parent = source.id

@@ -57,7 +57,7 @@ _KEY_FIELD = re.compile(
     |private_?key|aws_secret_access_key|authorization)"\s*:\s*")((?:[^"\\]|\\.)+)(")""",
     re.VERBOSE | re.IGNORECASE,
 )
-_FIELD_HINTS = (b'key"', b'Key"', b'KEY"', b'oken"', b'TOKEN"', b'ecret"', b'assword"', b'uthorization"')
+_FIELD_HINTS = (b'key"', b'Key"', b'KEY"', b'oken"', b'ecret"', b'assword"', b'uthorization"')
 _SHORTEST = 8  # a shorter credential would blank innocent text
 
 
@@ -168,15 +168,25 @@ def text(message: str, secrets: tuple[bytes, ...] = ()) -> str:
     return cleaned.decode("utf-8", "surrogateescape")
 
 
-def recording(kept: Recording) -> tuple[Recording, tuple[bytes, ...]]:
-    """A recording fit to be written, and the secrets its request carried."""
+def names_secrets(body: bytes) -> bool:
+    """Whether a body seems to have a field that holds a credential. A quick look."""
+    return any(hint in body for hint in _FIELD_HINTS)
+
+
+def recording(kept: Recording, *, body: bool = True) -> tuple[Recording, tuple[bytes, ...]]:
+    """A recording fit to be written, and the secrets its request carried.
+
+    Args:
+        kept: the recording as it was.
+        body: False leaves the request body to the caller.
+    """
     request = kept.request
     secrets = credentials(request.headers, request.url)
     clean = replace(
         request,
         url=url(request.url),
         headers=headers(request.headers),
-        body=request_body(request.body, secrets),
+        body=request_body(request.body, secrets) if body else request.body,
     )
     head = replace(kept.head, headers=headers(kept.head.headers)) if kept.head else None
     fault = replace(kept.fault, message=text(kept.fault.message, secrets)) if kept.fault else None

@@ -14,25 +14,26 @@ from rewind_auto.core.model import Ending, Fault, Head, Headers, Recording, Step
 # What nearly every step's details contain. Part of the format: a change needs a new schema version.
 _DICTIONARY = (
     b'{"method":"POST","url":"https://api.openai.com/v1/chat/completions","status":200,"library":"httpx2",'
-    b'"provider":"openai","operation":"chat","model":"gpt-4o-mini-2024-07-18","complete":true,"stream":true,"usage":'
-    b'{"input_tokens":,"output_tokens":,"cache_read_input_tokens":0,"reasoning_output_tokens":0},"call_site":".py:",'
-    b'"duration_ms":,"first_chunk_ms":,"head_us":,"end_us":,"ending":"eof","cuts":[[,"reason":"OK","http":"HTTP/1.1",'
+    b'"provider":"openai","operation":"chat","model":"gpt-4o-mini-2024-07-18","stream":true,"complete":true,"chunks":1,'
+    b'"usage":{"input_tokens":,"output_tokens":,"cache_read_input_tokens":0,"reasoning_output_tokens":0},'
+    b'"duration_ms":,"first_chunk_ms":,"call_site":".py:",'
     b'"https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent"'
-    b'"anthropic","claude-sonnet-4-5","https://api.anthropic.com/v1/messages","anthropic-version","2023-06-01"],'
-    b'"wire":true,"request":[["Host","api.openai.com"],["Accept-Encoding","gzip, deflate, br, zstd"],["Connection",'
-    b'"keep-alive"],["Accept","application/json"],["Content-Type","application/json"],["User-Agent","OpenAI/Python 3.54.0"],'
-    b'["X-Stainless-Lang","python"],["X-Stainless-Package-Version","3.54.0"],["X-Stainless-OS","Linux"],'
-    b'["X-Stainless-Arch","x64"],["X-Stainless-Runtime","CPython"],["X-Stainless-Runtime-Version","3.12.1"],'
-    b'["X-Stainless-Async","false"],["x-stainless-retry-count","0"],["x-stainless-read-timeout","600"],'
-    b'["Authorization","Bearer [redacted]"],["x-api-key","[redacted]"],["Content-Length",""]],"response":[["Date",'
-    b'"Mon, Tue, Wed, Thu, Fri, Sat, Sun, Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec 2026 GMT"],'
-    b'["Content-Type","text/event-stream; charset=utf-8"],["Transfer-Encoding","chunked"],["Connection","keep-alive"],'
-    b'["openai-organization",""],["openai-processing-ms",""],["openai-version","2020-10-01"],["x-request-id","req_"],'
-    b'["x-ratelimit-limit-requests","10000"],["x-ratelimit-limit-tokens","200000"],["x-ratelimit-remaining-requests",'
-    b'"9999"],["x-ratelimit-remaining-tokens",""],["x-ratelimit-reset-requests","ms"],["x-ratelimit-reset-tokens","ms"],'
-    b'["CF-Cache-Status","DYNAMIC"],["Set-Cookie","__cf_bm=[redacted]; path=/; expires=; HttpOnly; Secure"],'
-    b'["X-Content-Type-Options","nosniff"],["Server","cloudflare"],["CF-RAY",""],["Content-Encoding","gzip"],'
-    b'["alt-svc","h3=\\":443\\"; ma=86400"]]'
+    b'"anthropic","claude-sonnet-4-5","https://api.anthropic.com/v1/messages","anthropic-version","2023-06-01",'
+    b'"exchange":{"request":["Host","api.openai.com","Accept-Encoding","gzip, deflate, br, zstd","Connection",'
+    b'"keep-alive","Accept","application/json","Content-Type","application/json","User-Agent","OpenAI/Python 3.54.0",'
+    b'"X-Stainless-Lang","python","X-Stainless-Package-Version","3.54.0","X-Stainless-OS","Linux",'
+    b'"X-Stainless-Arch","x64","X-Stainless-Runtime","CPython","X-Stainless-Runtime-Version","3.12.1",'
+    b'"X-Stainless-Async","false","x-stainless-retry-count","0","x-stainless-read-timeout","600",'
+    b'"Authorization","Bearer [redacted]","x-api-key","[redacted]","Content-Length",""],'
+    b'"head_us":,"end_us":,"ending":"eof","cuts":[],"response":["Date",'
+    b'"Mon, Tue, Wed, Thu, Fri, Sat, Sun, Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec 2026 GMT",'
+    b'"Content-Type","text/event-stream; charset=utf-8","Transfer-Encoding","chunked","Connection","keep-alive",'
+    b'"openai-organization","","openai-processing-ms","","openai-version","2020-10-01","x-request-id","req_",'
+    b'"x-ratelimit-limit-requests","10000","x-ratelimit-limit-tokens","200000","x-ratelimit-remaining-requests",'
+    b'"9999","x-ratelimit-remaining-tokens","","x-ratelimit-reset-requests","ms","x-ratelimit-reset-tokens","ms",'
+    b'"CF-Cache-Status","DYNAMIC","Set-Cookie","__cf_bm=[redacted]; path=/; expires=; HttpOnly; Secure",'
+    b'"X-Content-Type-Options","nosniff","Server","cloudflare","CF-RAY","","Content-Encoding","gzip",'
+    b'"alt-svc","h3=\\":443\\"; ma=86400"],"status":200,"reason":"OK","http":"HTTP/1.1","wire":true}}'
 )
 _PACK_FROM = 512  # bytes
 
@@ -80,6 +81,11 @@ def dump_doc(step: Step, recording: Recording | None) -> bytes:
     return compressor.compress(raw) + compressor.flush()
 
 
+def dump_hit(step: Step) -> bytes:
+    """Details of a hit: only what is its own, too little to be worth compressing."""
+    return b"{" + json.dumps({"call_site": step.call_site} if step.call_site else {}).encode()
+
+
 def load_doc(data: bytes) -> dict[str, Any]:
     """The inverse of `dump_doc`, as plain JSON values.
 
@@ -87,7 +93,8 @@ def load_doc(data: bytes) -> dict[str, Any]:
         ValueError: the bytes are damaged.
     """
     try:
-        raw = zlib.decompressobj(-15, zdict=_DICTIONARY).decompress(data)
+        # Plain JSON is marked by a brace of its own: as the first byte of deflate it would be a reserved block.
+        raw = data[1:] if data[:1] == b"{" else zlib.decompressobj(-15, zdict=_DICTIONARY).decompress(data)
         doc = json.loads(raw.decode("utf-8", "surrogatepass"))
     except (zlib.error, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"damaged step: {error}") from None
@@ -116,7 +123,7 @@ def _dump_exchange(recording: Recording) -> dict[str, Any]:
         "head_us": recording.head_us,
         "end_us": recording.end_us,
         "ending": recording.ending.value,
-        "cuts": recording.cuts,
+        "cuts": [number for cut in recording.cuts for number in cut],
     }
     head = recording.head
     if head is not None:
@@ -152,16 +159,18 @@ def complete_recording(recording: Recording, doc: dict[str, Any]) -> Recording:
     recording.head_us = exchange["head_us"]
     recording.end_us = exchange["end_us"]
     recording.ending = Ending(exchange["ending"])
-    recording.cuts = tuple((length, offset) for length, offset in exchange["cuts"])
+    flat = exchange["cuts"]
+    recording.cuts = tuple(zip(flat[::2], flat[1::2], strict=True))
     if "fault" in exchange:
         recording.fault = Fault(*exchange["fault"])
     return recording
 
 
-def _dump_headers(pairs: Headers) -> list[tuple[str, str]]:
+def _dump_headers(pairs: Headers) -> list[str]:
     # latin-1 maps every byte to one character and back.
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs]
+    return [text.decode("latin-1") for pair in pairs for text in pair]
 
 
-def _load_headers(pairs: list[tuple[str, str]]) -> Headers:
-    return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs)
+def _load_headers(flat: list[str]) -> Headers:
+    raw = [text.encode("latin-1") for text in flat]
+    return tuple(zip(raw[::2], raw[1::2], strict=True))

@@ -12,7 +12,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from rewind_auto.core import guard
 from rewind_auto.core.errors import StoreBusyError, StoreError
 from rewind_auto.store.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
 
-_CHECKPOINT_EVERY = 500  # write transactions; a log of a few MB
+_CHECKPOINT_EVERY = 2000  # write transactions; a log of some ten MB
 _FORK_WAIT = 1.0  # seconds for a running transaction to end before a fork
 
 
@@ -115,12 +115,9 @@ class Connection:
 
     def _checkpoint(self) -> None:
         try:
-            with guard.swallow("checkpoint"):
-                db = sqlite3.connect(self.path, timeout=0, isolation_level=None)
-                try:
+            with guard.swallow("checkpoint"), suppress(sqlite3.OperationalError):  # busy: the next one will do
+                with closing(sqlite3.connect(self.path, timeout=0, isolation_level=None)) as db:
                     db.execute("PRAGMA wal_checkpoint(PASSIVE)")
-                finally:
-                    db.close()
         finally:
             self._checkpointing = False
 
@@ -158,6 +155,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     """Recognise the file, make the schema if it is new, and set the connection up."""
     db.execute("PRAGMA synchronous=NORMAL")
     db.execute("PRAGMA wal_autocheckpoint=0")
+    db.execute("PRAGMA cache_size=-8000")  # KB; the default of 2 MB is outgrown by a few thousand steps
     if _recognise(db, path):
         return
     # The schema is written in rollback mode, before the switch to WAL, so that the mark of whose file it is

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
+from rewind_auto.core import redact
 from rewind_auto.core.canonical import digest
 from rewind_auto.core.segments import Segmented, split
 from rewind_auto.store.codec import pack, unpack
@@ -34,12 +35,18 @@ class RequestContent:
 
     segmented: Segmented
     tail: _Packed | None
+    secrets: tuple[bytes, ...]
 
 
-def prepare_request(body: bytes) -> RequestContent:
-    """Cut and pack a request body, outside any lock."""
+def prepare_request(body: bytes, secrets: tuple[bytes, ...]) -> RequestContent:
+    """Cut and pack a request body, outside any lock.
+
+    Secrets are taken out of the tail here, and out of each segment when it is written for the first
+    time: looking through a whole conversation at every call would cost more than all the rest.
+    """
     segmented = split(body)
-    return RequestContent(segmented, _pack(segmented.tail) if segmented.tail else None)
+    tail = redact.request_body(segmented.tail, secrets)
+    return RequestContent(segmented, _pack(tail) if tail else None, secrets)
 
 
 def prepare_response(body: bytes) -> _Packed | None:
@@ -55,7 +62,7 @@ def write_request(db: sqlite3.Connection, content: RequestContent) -> tuple[int 
     segments = content.segmented.segments
     known, parent = _longest_known(db, content.segmented)
     for segment in segments[known:]:
-        blob = write_blob(db, _pack(segment.data))
+        blob = write_blob(db, _pack(redact.request_body(segment.data, content.secrets)))
         row = db.execute(
             "INSERT INTO nodes (digest, parent, blob) VALUES (?, ?, ?) RETURNING id", (segment.prefix, parent, blob)
         ).fetchone()

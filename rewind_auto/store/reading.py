@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rewind_auto.core.errors import StoreError, UnknownReferenceError
 from rewind_auto.core.model import (
@@ -146,14 +146,18 @@ def _step(db: sqlite3.Connection, session_id: str, row: tuple[Any, ...], uids: d
             uids[row[4]] = found[0] if found else ""
         step.source = StepRef(uids[row[4]], row[5])
     if row[6] is not None:  # a hit: what it served is the recording's, what it did is its own
-        origin = db.execute("SELECT doc FROM steps WHERE session = ? AND step = ?", (row[6], row[7])).fetchone()
+        origin = db.execute(
+            "SELECT doc, exact, canonical FROM steps WHERE session = ? AND step = ?", (row[6], row[7])
+        ).fetchone()
         if origin:
             codec.fill(step, codec.load_doc(origin[0]))
+            step.fingerprint = Fingerprint(origin[1], origin[2])
             step.duration_ms = step.first_chunk_ms = step.note = None
     step.kind, step.decision = Kind(row[1]), Decision(row[2])
     step.match = Match(row[3]) if row[3] else None
     step.lane = row[8] or ""
-    step.fingerprint = Fingerprint(row[9], row[10]) if row[9] else None
+    if row[9]:
+        step.fingerprint = Fingerprint(row[9], row[10])
     step.started_at, step.trace_id, step.span_id = row[11], row[12], row[13]
     return codec.fill(step, codec.load_doc(row[17]))
 
@@ -178,24 +182,69 @@ def _recording(db: sqlite3.Connection, row: tuple[Any, ...]) -> Recording | None
     return codec.complete_recording(Recording(request, head, content.read_blob(db, row[16])), doc)
 
 
-def served(
-    db: sqlite3.Connection, source_id: str, source: int, number: int
-) -> tuple[Step, Recording, tuple[int, int]]:
-    """A recorded step, what it serves, and where that is kept: through hits, down to the recording."""
-    at = (source, number)
-    for _ in range(2):  # a hit points at the recording itself, never at another hit
-        row = db.execute(f"SELECT {_STEP} FROM steps WHERE session = ? AND step = ? AND whole = 1", at).fetchone()
-        if row is None:
-            break
-        if row[6] is None:
-            found = _recording(db, row)
-            if found is None:
-                break
-            step = _step(db, source_id, row, {})
-            step.step = number
-            return step, found, at
-        at = (row[6], row[7])
-    raise StoreError(f"recorded step {number} has lost its content")
+class Served(NamedTuple):
+    """What is read of a recorded step to serve it: all of it in one look, since every hit passes here."""
+
+    session: int
+    step: int
+    content_session: int | None
+    content_step: int | None
+    exact: bytes | None
+    canonical: bytes | None
+    trace_id: str | None
+    span_id: str | None
+    doc: bytes
+    packed: int | None
+    data: bytes | None
+
+
+SERVED = (
+    "SELECT s.session, s.step, s.content_session, s.content_step, s.exact, s.canonical, s.trace_id, s.span_id, s.doc,"
+    " b.packed, b.data FROM steps s LEFT JOIN blobs b ON b.id = s.response"
+)
+
+
+def served_step(db: sqlite3.Connection, session: int, number: int) -> Served:
+    """What is read of one step to serve it."""
+    row = db.execute(f"{SERVED} WHERE s.session = ? AND s.step = ? AND s.whole = 1", (session, number)).fetchone()
+    if row is None:
+        raise StoreError(f"recorded step {number} is gone")
+    return Served(*row)
+
+
+def serve(db: sqlite3.Connection, source_id: str, found: Served) -> tuple[Step, Recording, int, int]:
+    """A recorded step, what it serves, and where that is kept: through a hit, to the recording it points at.
+
+    The recording's request has no body: serving does not need it.
+    """
+    kept = found
+    if found.content_session is not None and found.content_step is not None:
+        kept = served_step(db, found.content_session, found.content_step)
+    doc = codec.load_doc(kept.doc)
+    if "exchange" not in doc:
+        raise StoreError(f"recorded step {found.step} has lost its content")
+    step = Step(source_id, found.step, trace_id=found.trace_id, span_id=found.span_id)
+    if kept.exact and kept.canonical is not None:
+        step.fingerprint = Fingerprint(kept.exact, kept.canonical)
+    step.model, step.status = doc.get("model"), doc.get("status")
+    headers, head = codec.load_head(doc)
+    request = Request(doc.get("method", ""), doc.get("url", ""), headers, b"", doc.get("library", ""))
+    body = codec.unpack(kept.packed or 0, kept.data) if kept.data is not None else b""
+    return step, codec.complete_recording(Recording(request, head, body), doc), kept.session, kept.step
+
+
+def index(db: sqlite3.Connection, source: int, column: str) -> dict[bytes, list[tuple[int, str]]]:
+    """Digest to ``(step, lane)`` of every servable step of a session; for hits, their recordings' digests."""
+    found: dict[bytes, list[tuple[int, str]]] = {}
+    rows = db.execute(
+        f"SELECT coalesce(s.{column}, r.{column}), s.step, s.lane FROM steps s"
+        " LEFT JOIN steps r ON r.session = s.content_session AND r.step = s.content_step"
+        f" WHERE s.session = ? AND s.whole = 1 AND s.decision IN {SERVABLE} ORDER BY s.step",
+        (source,),
+    )
+    for digest, number, lane in rows:
+        found.setdefault(digest, []).append((number, lane))
+    return found
 
 
 def unused(db: sqlite3.Connection, me: int | None, source: int, source_id: str) -> list[Step]:

@@ -55,7 +55,6 @@ SCHEMA = (
     ) WITHOUT ROWID
     """,
     "CREATE INDEX steps_exact ON steps (exact, session) WHERE exact IS NOT NULL",
-    "CREATE INDEX steps_canonical ON steps (canonical, session) WHERE canonical IS NOT NULL",
     "CREATE INDEX steps_trace ON steps (trace_id) WHERE trace_id IS NOT NULL",
     # One answer is served once a run: two processes of it never get the same one.
     """

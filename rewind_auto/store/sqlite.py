@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from rewind_auto.core import redact
-from rewind_auto.core.model import Decision, Fingerprint, Match, Recording, Request, Session, Step
+from rewind_auto.core.model import Decision, Fingerprint, Match, Mode, Recording, Request, Session, Step, StepRef
 from rewind_auto.store import content, reading
-from rewind_auto.store.codec import dump_doc
+from rewind_auto.store.codec import dump_doc, dump_hit
 from rewind_auto.store.connection import Connection
 from rewind_auto.store.contract import Claimed, Verdict
 
 _NEXT = "(SELECT coalesce(max(step), 0) + 1 FROM steps WHERE session = :session)"
-_DIGEST_COLUMN = {Match.EXACT: "exact", Match.RENAMED: "canonical"}
 
 
 class SqliteStore:
@@ -31,6 +30,8 @@ class SqliteStore:
         # Below these, this process has seen every answer used: looking for the next one stays flat however
         # often a program asks the same thing. Only a hint; the claim index decides.
         self._used_below: dict[tuple[int, bytes, str | None], int] = {}
+        self._indirect: dict[int, bool] = {}
+        self._index: dict[tuple[int, Match], dict[bytes, list[tuple[int, str]]]] = {}
 
     # --- sessions
 
@@ -86,10 +87,10 @@ class SqliteStore:
         values = _columns(step)
         request = response = None
         if recording is not None:
-            recording, secrets = redact.recording(recording)
+            recording, secrets = redact.recording(recording, body=False)
             step.url, step.error = recording.request.url, redact.text(step.error, secrets) if step.error else None
             step.note = redact.text(step.note, secrets) if step.note else None
-            request = content.prepare_request(recording.request.body)
+            request = content.prepare_request(recording.request.body, secrets)
             response = content.prepare_response(recording.body)
         values["doc"] = dump_doc(step, recording)
 
@@ -110,54 +111,80 @@ class SqliteStore:
     # --- replay
 
     def claim(self, step: Step, source_id: str, digest: bytes, match: Match, *, lane: str) -> Claimed | None:
-        column = _DIGEST_COLUMN[match]
         with self._connection.reading() as db:
             me, source = self._must(db, step.session), self._must(db, source_id)
             while True:
-                found = self._next_unused(db, me, source, column, digest, lane)
+                if match is not Match.EXACT or self._is_indirect(db, source):
+                    found = self._next_indexed(db, me, source, match, digest, lane)
+                else:
+                    found = self._next_unused(db, me, source, digest, lane)
                 if found is None:
                     return None
-                claimed = self._claim(db, step, source_id, found, match)
+                claimed = self._claim(db, me, step, source_id, found, match)
                 if claimed is not None:
                     return claimed
 
     def claim_step(self, step: Step, source_id: str, source_step: int, match: Match) -> Claimed | None:
         with self._connection.reading() as db:
-            return self._claim(db, step, source_id, source_step, match)
+            found = reading.served_step(db, self._must(db, source_id), source_step)
+            return self._claim(db, self._must(db, step.session), step, source_id, found, match)
 
     def _next_unused(
-        self, db: sqlite3.Connection, me: int, source: int, column: str, digest: bytes, lane: str
-    ) -> int | None:
+        self, db: sqlite3.Connection, me: int, source: int, digest: bytes, lane: str
+    ) -> reading.Served | None:
+        """The first step of the source with this digest that nobody has used: of this lane, else of any."""
         for wanted in (lane, None):
-            below = self._used_below.get((source, digest, wanted), 0)
-            row = db.execute(
-                f"SELECT step FROM steps s WHERE {column} = :digest AND session = :source AND whole = 1"
-                " AND step > :below AND (:lane IS NULL OR lane = :lane)"
-                f" AND decision IN {reading.SERVABLE} AND NOT EXISTS (SELECT 1 FROM steps h"
-                " WHERE h.session = :me AND h.source_session = :source AND h.source_step = s.step)"
-                " ORDER BY step LIMIT 1",
-                {"digest": digest, "source": source, "below": below, "lane": wanted, "me": me},
-            ).fetchone()
+            key = (source, digest, wanted)
+            values = (digest, source, self._used_below.get(key, 0), me, source, lane)
+            row = db.execute(_NEXT_IN_LANE if wanted is not None else _NEXT_ANYWHERE, values[: 6 if wanted is not None else 5]).fetchone()
             if row:
-                self._used_below[source, digest, wanted] = row[0]
-                return int(row[0])
+                self._used_below[key] = row[1]
+                return reading.Served(*row)
         return None
 
+    def _next_indexed(
+        self, db: sqlite3.Connection, me: int, source: int, match: Match, digest: bytes, lane: str
+    ) -> reading.Served | None:
+        """`_next_unused` over an index in memory, for what no index in the file answers."""
+        key = (source, match)
+        if key not in self._index:
+            self._index[key] = reading.index(db, source, "exact" if match is Match.EXACT else "canonical")
+        candidates = self._index[key].get(digest, [])
+        for number, at in sorted(candidates, key=lambda found: (found[1] != lane, found[0])):
+            candidates.remove((number, at))
+            if not db.execute(_IS_USED, {"me": me, "source": source, "step": number}).fetchone():
+                return reading.served_step(db, source, number)
+        return None
+
+    def _is_indirect(self, db: sqlite3.Connection, source: int) -> bool:
+        """Whether the source has hits: their digests are with the recordings they point at."""
+        known = self._indirect.get(source)
+        if known is None:
+            row = db.execute("SELECT mode FROM sessions WHERE id = ?", (source,)).fetchone()
+            known = self._indirect[source] = row[0] != Mode.RECORD.value
+        return known
+
     def _claim(
-        self, db: sqlite3.Connection, step: Step, source_id: str, source_step: int, match: Match
+        self, db: sqlite3.Connection, me: int, step: Step, source_id: str, found: reading.Served, match: Match
     ) -> Claimed | None:
-        me, source = self._must(db, step.session), self._must(db, source_id)
-        origin, recording, content_at = reading.served(db, source_id, source, source_step)
-        step.decision, step.match = Decision.HIT, match
-        values = _columns(step)
-        values |= {"session": me, "source_session": source, "source_step": source_step, "doc": dump_doc(step, None)}
-        values["content_session"], values["content_step"] = content_at
+        """Write the hit, which is the claim. None: another process of this run was quicker."""
+        origin, recording, content_session, content_step = reading.serve(db, source_id, found)
+        step.decision, step.match, step.source = Decision.HIT, match, StepRef(source_id, found.step)
+        exact = canonical = None
+        if match is Match.EXACT:  # the digests stand with the recording
+            step.fingerprint = origin.fingerprint
+        elif step.fingerprint is not None:
+            exact, canonical = step.fingerprint.exact, step.fingerprint.canonical
+        values = (
+            *(me, me, step.kind.value, match.value, found.session, found.step, content_session, content_step),
+            *(step.lane, exact, canonical, step.started_at, step.trace_id, step.span_id, dump_hit(step)),
+        )
         try:
             row = db.execute(_HIT, values).fetchone()
         except sqlite3.IntegrityError:
-            return None  # another process of this run was quicker
+            return None
         self._connection.wrote()
-        step.step = int(row[0])
+        step.step = row[0]
         return Claimed(step.step, origin, match, recording)
 
     def used(self, session_id: str, source_id: str, digest: bytes) -> bool:
@@ -252,7 +279,16 @@ _COMPLETE = (
     f"UPDATE steps SET whole = 1, {', '.join(f'{name} = :{name}' for name in _NAMES)}"
     " WHERE session = :session AND step = :step"
 )
+_NEXT_ANYWHERE = (
+    f"{reading.SERVED} WHERE s.exact = ? AND s.session = ? AND s.step > ? AND s.decision IN {reading.SERVABLE}"
+    " AND NOT EXISTS (SELECT 1 FROM steps h WHERE h.session = ? AND h.source_session = ? AND h.source_step = s.step)"
+    " ORDER BY s.step LIMIT 1"
+)
+_NEXT_IN_LANE = _NEXT_ANYWHERE.replace(" ORDER", " AND s.lane = ? ORDER")
+_IS_USED = "SELECT 1 FROM steps WHERE session = :me AND source_session = :source AND source_step = :step"
 _HIT = (
-    f"INSERT INTO steps (session, step, whole, {', '.join(_NAMES)})"
-    f" VALUES (:session, {_NEXT}, 1, {', '.join(f':{name}' for name in _NAMES)}) RETURNING step"
+    "INSERT INTO steps (session, step, whole, decision, kind, match, source_session, source_step, content_session,"
+    " content_step, lane, exact, canonical, started_at, trace_id, span_id, doc)"
+    " VALUES (?, (SELECT coalesce(max(step), 0) + 1 FROM steps WHERE session = ?), 1, 'hit',"
+    " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING step"
 )
