@@ -383,7 +383,7 @@ def test_cut_leaves_the_bytes_alone(provider, openai_client):
 
 def test_delay_and_wait(openai_client):
     began = time.perf_counter()
-    stream = iter(chat(openai_client, "[wait=0.1][delay=0.02][words=10]", stream=True))
+    stream = iter(chat(openai_client, "[wait=0.1][delay=0.02][words=40]", stream=True))
     next(stream)
     first = time.perf_counter() - began
     count = 1 + len(list(stream))
