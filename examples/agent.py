@@ -34,7 +34,9 @@ async def main(question: str) -> None:
             {"role": "user", "content": question},
         ]
         while True:
-            async with client.chat.completions.stream(model=MODEL, messages=messages, tools=TOOLS) as stream:
+            async with client.chat.completions.stream(
+                model=MODEL, messages=messages, tools=TOOLS, stream_options={"include_usage": True}
+            ) as stream:
                 async for event in stream:
                     if event.type == "content.delta":
                         print(event.delta, end="", flush=True)
