@@ -111,7 +111,6 @@ def request_info(path: str, body: bytes) -> RequestInfo:
         stop_sequences=texts(document.get("stop_sequences")),
         output_type="json" if pick(config, "format") or document.get("output_format") else None,
         reasoning_level=text(config.get("effort")),
-        service_tier=text(document.get("service_tier")),
         document=document,
     )
 
@@ -125,7 +124,6 @@ def response_info(body: bytes) -> ResponseInfo:
         finish_reasons=(_finish_reason(document),) if document.get("role") else (),
         usage=_usage(obj(document.get("usage"))),
         error=error_code(document),
-        service_tier=text(obj(document.get("usage")).get("service_tier")),
         body=body,
     )
 

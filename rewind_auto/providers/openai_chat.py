@@ -185,9 +185,9 @@ def _answer_parts(answer: dict[str, Any]) -> list[Part]:
     made += _content_parts(answer.get("content"))
     made += parts.said(answer.get("refusal"))
     audio = obj(answer.get("audio"))
-    if audio.get("data"):
+    for sound in parts.blob(None, audio.get("data"), "audio"):
         transcript = text(audio.get("transcript"))
-        made += parts.blob("audio", audio["data"], **({"transcript": transcript} if transcript else {}))
+        made.append({**sound, "transcript": transcript} if transcript else sound)
     for call in objects(answer.get("tool_calls")):
         told = obj(call.get("function") or call.get("custom"))
         made.append(parts.called(call.get("id"), told.get("name"), pick(told, "arguments", "input")))

@@ -192,7 +192,7 @@ def _finish_reason(document: dict[str, Any]) -> str | None:
         return _INCOMPLETE.get(reason, reason)
     if status != "completed":
         return None  # a background response: nothing was generated yet
-    asked = any(item.get("type") in _ASKED_OF_THE_PROGRAM for item in objects(document.get("output")))
+    asked = any(text(item.get("type")) in _ASKED_OF_THE_PROGRAM for item in objects(document.get("output")))
     return "tool_call" if asked else "stop"
 
 

@@ -55,11 +55,11 @@ def returned(call_id: Any, name: str, details: dict[str, Any]) -> Part:
     }
 
 
-def blob(mime_type: Any, content: Any, **more: Any) -> list[Part]:
+def blob(mime_type: Any, content: Any, modality: str | None = None) -> list[Part]:
     """Data inside the message, base64."""
     if not isinstance(content, str):
         return []
-    return [{"type": "blob", **_media(mime_type), "content": content, **more}]
+    return [{"type": "blob", **_media(mime_type, modality), "content": content}]
 
 
 def linked(uri: Any, mime_type: Any = None, modality: str | None = None) -> list[Part]:
