@@ -9,11 +9,9 @@ Nothing here waits for a lock: deques and SimpleQueues are safe to use from a si
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,13 +22,15 @@ from opentelemetry import context
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from rewind_auto.core import guard
+from rewind_auto.telemetry.fork import at_fork
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
-EXIT_SECONDS: Final = 1.5
+EXIT_SECONDS: Final = 1.2
 POOL_SECONDS: Final = 0.2
 
+_PARK_SECONDS: Final = 0.05
 _NEVER: Final = sys.maxsize
 
 
@@ -45,6 +45,8 @@ class PromptProcessor(SpanProcessor):
         limit: most spans waiting; further ones are dropped, said once on stderr.
     """
 
+    _exporters: Sequence[SpanExporter] | None
+
     def __init__(
         self, make_exporters: Callable[[], Sequence[SpanExporter]], *, delay: float, batch: int, limit: int
     ) -> None:
@@ -52,20 +54,21 @@ class PromptProcessor(SpanProcessor):
         self._delay = delay
         self._batch = batch
         self._limit = limit
-        self._begin(make_exporters())
-        weak = weakref.WeakMethod(self._begin)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=lambda: (begin := weak()) and begin(None))
+        self._begin()
+        self._exporters = make_exporters()
+        at_fork(before=self._park, after_in_parent=self._wake, after_in_child=self._begin)
 
-    def _begin(self, exporters: Sequence[SpanExporter] | None) -> None:
+    def _begin(self) -> None:
         """Start empty: at first, and in a forked child, where the parent keeps the spans it had."""
-        self._exporters = exporters
+        self._exporters = None
         self._spans: deque[ReadableSpan] = deque()
         self._calls: SimpleQueue[SimpleQueue[None] | None] = SimpleQueue()
         self._worker: threading.Thread | None = None
         self._starting = threading.Lock()  # taken once, never waited for
+        self._parking: SimpleQueue[None] = SimpleQueue()
         self._wake_at = _NEVER  # how many waiting spans the worker wants to be called for
         self._deliver_each = False
+        self._exporting_thread: int | None = None
         self._exit_by: float | None = None
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -76,11 +79,7 @@ class PromptProcessor(SpanProcessor):
             guard.warn_once("telemetry.full", f"{self._limit} spans wait for the collector: dropping more")
             return
         self._spans.append(span)
-        if self._worker is None and self._starting.acquire(blocking=False):
-            self._start()
-        if len(self._spans) >= self._wake_at:
-            self._wake_at = _NEVER
-            self._calls.put(None)
+        self._wake()
         if self._exit_by is not None:
             self.flush(self._exit_by - time.monotonic())
         elif self._deliver_each:
@@ -89,7 +88,8 @@ class PromptProcessor(SpanProcessor):
 
     def flush(self, seconds: float) -> bool:
         """Wait until every span ended so far was handed to the exporters. False: not within ``seconds``."""
-        if self._worker is None:
+        self._wake()
+        if self._worker is None:  # nothing waits, or no thread can be started any more
             self._export_waiting()
             return True
         done: SimpleQueue[None] = SimpleQueue()
@@ -111,7 +111,35 @@ class PromptProcessor(SpanProcessor):
 
     def is_exporting_here(self) -> bool:
         """Whether the calling thread is the one that exports."""
-        return self._worker is not None and self._worker.ident == threading.get_ident()
+        return self._exporting_thread == threading.get_ident()
+
+    def _wake(self) -> None:
+        if self._worker is None and self._is_wanted() and self._starting.acquire(blocking=False):
+            self._start()
+        if len(self._spans) >= self._wake_at:
+            self._wake_at = _NEVER
+            self._calls.put(None)
+
+    def _is_wanted(self) -> bool:
+        return bool(self._spans) or not self._calls.empty()
+
+    def _park(self) -> None:
+        """Stop the thread while the program forks: Python warns of threads, the child inherits locks."""
+        worker = self._worker
+        if worker is None:
+            return
+        self._parking.put(None)
+        self._calls.put(None)
+        worker.join(_PARK_SECONDS)
+        if worker.is_alive():
+            try:
+                self._parking.get_nowait()
+            except Empty:
+                worker.join()  # it has just taken the order
+            else:
+                return  # busy with the collector: it lives on
+        self._worker = None
+        self._starting = threading.Lock()
 
     def _start(self) -> None:
         if self._exporters is None:
@@ -123,7 +151,7 @@ class PromptProcessor(SpanProcessor):
         worker = threading.Thread(target=self._work, name="rewind-auto-spans", daemon=True)
         try:
             worker.start()
-        except RuntimeError:  # the interpreter is shutting down: flush() exports in its own thread
+        except RuntimeError:  # the interpreter is shutting down
             self._starting.release()
             return
         self._worker = worker
@@ -133,6 +161,11 @@ class PromptProcessor(SpanProcessor):
         exported_at = 0.0
         while True:
             done = self._wait(exported_at)
+            with suppress(Empty):
+                self._parking.get_nowait()
+                if done is not None:
+                    self._calls.put(done)  # for the next thread to answer
+                return
             self._export_waiting()
             exported_at = time.monotonic()
             if done is not None:
@@ -154,12 +187,14 @@ class PromptProcessor(SpanProcessor):
 
     def _export_waiting(self) -> None:
         self._wake_at = _NEVER
+        self._exporting_thread = threading.get_ident()
         while batch := self._take():
             for exporter in self._exporters or ():
                 try:
                     exporter.export(batch)
                 except Exception as error:  # noqa: BLE001 - the thread must live
                     guard.warn_once("telemetry.export", f"spans get lost: {type(error).__name__}: {error}")
+        self._exporting_thread = None
 
     def _take(self) -> list[ReadableSpan]:
         batch: list[ReadableSpan] = []

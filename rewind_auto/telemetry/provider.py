@@ -17,10 +17,8 @@ Nothing global is ever set.
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
-import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -28,6 +26,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from rewind_auto import __version__
 from rewind_auto.core import guard
+from rewind_auto.telemetry.fork import at_fork
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer, TracerProvider
@@ -80,9 +79,7 @@ class TracerSource:
         self._private: PrivateProvider | None = None
         self._private_tracer: Tracer | None = None
         self._lock = threading.Lock()
-        if hasattr(os, "register_at_fork"):
-            weak = weakref.WeakMethod(self._after_fork)
-            os.register_at_fork(after_in_child=lambda: (reset := weak()) and reset())
+        at_fork(after_in_child=self._after_fork)
 
     def _after_fork(self) -> None:
         if self._lock.locked():

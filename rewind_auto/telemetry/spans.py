@@ -138,7 +138,7 @@ class Tracing:
         return self._source.flush(seconds)
 
     def close(self) -> None:
-        """Deliver what is pending, within 1.5 s, and start no more private spans."""
+        """Deliver what is pending, within 1.2 s, and start no more private spans."""
         self._source.close()
 
 

@@ -32,17 +32,18 @@ def test_spans_of_many_threads_arrive_once(program: Program, sink: OtlpSink) -> 
     assert sink.steps == list(range(1, 801))
 
 
-def test_a_single_span_does_not_wait_for_a_batch(program: Program, sink: OtlpSink) -> None:
+def test_a_lone_span_does_not_wait_for_a_batch(program: Program, sink: OtlpSink) -> None:
     done = program(
         """
-        call(1)
-        time.sleep(0.5)
+        for step in (1, 2):
+            call(step)
+            time.sleep(0.4)
         os.kill(os.getpid(), 9)
         """,
         REWIND_OTLP=sink.url,
     )
     assert done.code == -9
-    assert sink.steps == [1]
+    assert sink.steps == [1, 2]
 
 
 def test_sigterm_loses_only_what_is_younger_than_the_delay(program: Program, sink: OtlpSink) -> None:
@@ -64,14 +65,14 @@ def test_sigterm_loses_only_what_is_younger_than_the_delay(program: Program, sin
         ("sys.exit(7)", 7),
         ("raise ValueError('as it was')", 1),
         ("os._exit(5)", 5),
-        ("os.kill(os.getpid(), 2)", -2),
-        ("import atexit; atexit.register(call, 2)", 0),
+        ("signal.signal(2, signal.default_int_handler); os.kill(os.getpid(), 2)", -2),
+        ("atexit.register(call, 2)", 0),
     ],
 )
 def test_ways_to_end(program: Program, sink: OtlpSink, end: str, code: int) -> None:
-    done = program(f"import atexit\natexit.register(call, 3)\ncall(1)\n{end}", REWIND_OTLP=sink.url)
+    done = program(f"import atexit, signal\natexit.register(call, 3)\ncall(1)\n{end}", REWIND_OTLP=sink.url)
     assert done.code == code
-    late = {"os._exit(5)": [1], "import atexit; atexit.register(call, 2)": [1, 2, 3]}
+    late = {"os._exit(5)": [1], "atexit.register(call, 2)": [1, 2, 3]}
     assert sink.steps == late.get(end, [1, 3])
 
 
@@ -113,6 +114,44 @@ def test_a_forked_child_that_makes_no_call_gets_no_thread(program: Program, sink
         REWIND_OTLP=sink.url,
     )
     assert done.out.split() == ["2", "1"]
+
+
+def test_a_fork_finds_no_thread_of_ours(program: Program, sink: OtlpSink) -> None:
+    """Python would warn of it, in a program that has no thread of its own."""
+    done = program(
+        """
+        import warnings
+        warnings.simplefilter("error")
+        for step in range(1, 301):
+            call(step)
+            if step % 10 == 0:
+                if (pid := os.fork()) == 0: os._exit(0)
+                assert os.waitpid(pid, 0)[1] == 0
+        """,
+        REWIND_OTLP=sink.url,
+    )
+    assert (done.code, done.err) == (0, "")
+    assert sink.steps == list(range(1, 301))
+
+
+def test_a_fork_is_not_held_up_by_a_hanging_collector(program: Program) -> None:
+    with OtlpSink(pause=60) as sink:
+        done = program(
+            """
+            call(1)
+            time.sleep(0.2)
+            began = time.perf_counter()
+            for _ in range(3):
+                if (pid := os.fork()) == 0: os._exit(0)
+                os.waitpid(pid, 0)
+            print(time.perf_counter() - began)
+            call(2)
+            tracing.close()
+            """,
+            REWIND_OTLP=sink.url,
+        )
+    assert done.code == 0, done.err
+    assert float(done.out) < 0.5
 
 
 def test_a_fork_in_the_middle_of_a_call_ends_its_span_once(program: Program, sink: OtlpSink) -> None:
