@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from rewind_auto.providers import anthropic, gemini, openai_chat, openai_media, openai_responses
 from rewind_auto.providers.ended import ended
 from rewind_auto.providers.info import RequestInfo, ResponseInfo
+from rewind_auto.providers.reading import is_json
 
 __all__ = ["RequestInfo", "ResponseInfo", "ended", "request_info", "response_info"]
 
@@ -23,6 +25,10 @@ _READERS: dict[str, tuple[Callable[[str, bytes], RequestInfo], Callable[[bytes],
 }
 
 
+_DATA = ("audio/", "image/", "video/", "application/octet-stream")
+_GENERATIONS = ("openai-chat", "openai-completions", "openai-responses", "anthropic", "gemini")
+
+
 def request_info(shape: str, path: str, body: bytes) -> RequestInfo:
     """Read the decoded body of a request.
 
@@ -35,15 +41,20 @@ def request_info(shape: str, path: str, body: bytes) -> RequestInfo:
     return RequestInfo() if reader is None else reader[0](path, body)
 
 
-def response_info(shape: str, body: bytes, content_type: str = "") -> ResponseInfo:
+def response_info(shape: str, body: bytes, content_type: str = "", *, stream: bool = False) -> ResponseInfo:
     """Read the decoded body of an answer: JSON, or a stream, whole or as far as it came.
 
     Args:
         shape: `Route.shape`.
         body: what came. One that is cut, broken or of another shape tells less, and raises nothing.
         content_type: of the answer, if known; it keeps audio and images from being taken for text.
+        stream: whether a stream was asked for, so that one cut before its first event counts as a generation
+            that failed. How to read the body, the body itself says.
     """
     reader = _READERS.get(shape)
-    if reader is None or content_type.startswith(("audio/", "image/", "video/", "application/octet-stream")):
+    if reader is None or content_type.startswith(_DATA):
         return ResponseInfo()
-    return reader[1](body)
+    info = reader[1](body)
+    if stream and not info.finish_reasons and shape in _GENERATIONS and not is_json(body):
+        return replace(info, finish_reasons=("error",))
+    return info

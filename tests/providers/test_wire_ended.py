@@ -7,7 +7,7 @@ import pytest
 from events import sse
 from samples import EVENTS, GEMINI_ARRAY, STREAMS
 
-from rewind_auto.providers.wire import ended
+from rewind_auto.providers.wire import ended, response_info
 
 # What of a whole stream may be missing although its last event is here: nothing but blanks.
 BLANKS = b" \r\n]"
@@ -107,3 +107,11 @@ def test_nobody_knows_how_another_shape_ends(shape: str) -> None:
 )
 def test_nothing_is_not_ended(shape: str, body: bytes) -> None:
     assert not ended(shape, body)
+
+
+@pytest.mark.parametrize("body", [b"", b": alive\n\n", b"data: {"])
+def test_a_stream_cut_before_its_first_event_is_a_generation_that_failed(body: bytes) -> None:
+    assert response_info("openai-chat", body, stream=True).finish_reasons == ("error",)
+    assert response_info("openai-chat", body).finish_reasons == ()
+    assert response_info("openai-audio", body, stream=True).finish_reasons == ()
+    assert response_info("openai-chat", b'{"error": "no"}', stream=True).finish_reasons == ()

@@ -341,7 +341,35 @@ def test_azure_names_the_model_in_the_path() -> None:
     assert request_info("openai-chat", path, b'{"model": "gpt-4o"}').model == "gpt-4o"
 
 
+@pytest.mark.parametrize(
+    ("asked", "kind"),
+    [
+        ({"modalities": ["text", "audio"]}, "speech"),
+        ({"modalities": ["text"]}, None),
+        ({"response_format": {"type": "text"}}, "text"),
+        ({"response_format": {"type": "json_schema", "json_schema": {}}}, "json"),
+    ],
+)
+def test_kinds_of_output(asked: dict[str, Any], kind: str | None) -> None:
+    assert request_info("openai-chat", "/", json.dumps(asked).encode()).output_type == kind
+
+
+def test_a_refusal_is_what_was_said() -> None:
+    pieces = [choice({"role": "assistant", "refusal": "I "}), choice({"refusal": "can't."}, "stop")]
+    body = sse([{"id": "x", "choices": [one]} for one in pieces])
+    assert response_info("openai-chat", body).text == "I can't."
+    blocks = {"messages": [{"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}]}
+    (said,) = request_info("openai-chat", "/", json.dumps(blocks).encode()).input_messages
+    assert said["parts"] == [{"type": "text", "content": "No."}]
+
+
 # What the many that speak like OpenAI do otherwise.
+
+
+def test_openrouter_has_an_effort_inside_reasoning() -> None:
+    body = b'{"reasoning": {"effort": "high"}, "top_k": 40, "random_seed": 3}'
+    info = request_info("openai-chat", "/", body)
+    assert (info.reasoning_level, info.top_k, info.seed) == ("high", 40, 3)
 
 
 def test_xai_counts_reasoning_beside_the_completion() -> None:

@@ -60,6 +60,11 @@ def test_images(openai_client: openai.OpenAI, wire_server: WireServer) -> None:
     assert response_info("openai-images", body).usage == {"input_tokens": 50, "output_tokens": 60}
 
 
+def test_a_large_answer_with_a_broken_edge_tells_less() -> None:
+    body = checked(ImagesResponse, IMAGES)
+    assert response_info("openai-images", body[:-20]).usage == {}
+
+
 @pytest.mark.parametrize("size", [10, 3_000_000])
 def test_an_image_in_a_stream(size: int) -> None:
     body = sse(

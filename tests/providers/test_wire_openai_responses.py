@@ -156,6 +156,7 @@ def test_a_request_of_the_sdk(openai_client: openai.OpenAI, wire_server: WireSer
                 "role": "user",
                 "content": [
                     {"type": "input_text", "text": "What is it?"},
+                    {"type": "input_image", "file_id": "file-0", "detail": "auto"},
                     {"type": "input_image", "image_url": "data:image/png;base64,aWk=", "detail": "auto"},
                     {"type": "input_file", "file_id": "file-1"},
                 ],
@@ -216,6 +217,7 @@ def test_a_request_of_the_sdk(openai_client: openai.OpenAI, wire_server: WireSer
             "role": "user",
             "parts": [
                 {"type": "text", "content": "What is it?"},
+                {"type": "file", "modality": "image", "file_id": "file-0"},
                 {"type": "blob", "mime_type": "image/png", "modality": "image", "content": "aWk="},
                 {"type": "file", "modality": "document", "file_id": "file-1"},
             ],
@@ -346,3 +348,9 @@ def test_items_that_are_neither_said_nor_called() -> None:
         {"type": "compaction", "id": "cmp_1"},
         {"type": "mcp_list_tools", "id": "m", "server_label": "docs", "tools": []},
     ]
+
+
+def test_a_refusal_is_what_was_said() -> None:
+    refusal = {**MESSAGE, "content": [{"type": "refusal", "refusal": "No."}]}
+    body = checked(Response, {**RESPONSE, "output": [refusal]})
+    assert response_info("openai-responses", body).text == "No."
