@@ -22,7 +22,7 @@ class SettingsError(RewindError):
 class Option:
     """One setting: its flag of ``rewind-run`` ("" when there is only a variable), and how to read it.
 
-    ``parse`` raises ``ValueError`` with what is wrong about the text. A flag without ``metavar`` takes no value.
+    ``parse`` raises ``ValueError`` with what is wrong. A flag without ``metavar`` takes no value.
     """
 
     flag: str

@@ -61,7 +61,7 @@ def run(argv: Sequence[str]) -> int:
         options, command = _split(argv)
         flags = _flags(options)
         info = flags.pop("info")
-        if not command and not info:
+        if not any(command[:1]) and not info:
             raise RewindError(f"no command given; try: {PROG} python agent.py")
         settings = load(_applied(os.environ, flags))
         overrides = {**flags, **_session(settings, command)}

@@ -11,10 +11,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from rewind_auto.boot import launch
-from rewind_auto.core.errors import StoreBusyError
+from rewind_auto.core.errors import StoreBusyError, StoreError
 from rewind_auto.core.model import Mode, Session, Step
 from rewind_auto.settings import Settings
 
@@ -57,19 +58,28 @@ def replay(settings: Settings, command: Sequence[str], overrides: Mapping[str, s
     )
     # The id, because "last" would soon be this session itself.
     environ = launch.environment(os.environ, {**overrides, "REWIND_FROM": source.id})
-    _patiently(lambda: store.begin(session))
     store.close()
+
+    def begin() -> None:
+        _patiently(lambda: store.begin(session))
+        store.close()  # for as long as the command takes
+
     try:
-        status = _supervise(command, environ)
+        status = _supervise(command, environ, begin)
     except OSError as error:
-        _patiently(lambda: store.finish(session.id, "interrupted"))
         return run.failure(command, error)
-    verdict = _patiently(lambda: store.verdict(session.id))
+    try:
+        begin()  # as a rule it has
+        verdict = _patiently(lambda: store.verdict(session.id))
+    except StoreError as error:
+        print(f"rewind-run: no verdict on this replay: {error}", file=sys.stderr)
+        return DIVERGED
     signalled = os.WIFSIGNALED(status)
     # A run that was cut short cannot have asked for everything.
     diverged = bool(verdict.blocked or (verdict.unused and not signalled and not settings.allow_unused))
     outcome = "diverged" if diverged else "interrupted" if signalled else "completed"
-    _patiently(lambda: store.finish(session.id, outcome))
+    with suppress(StoreError):  # the verdict stands
+        _patiently(lambda: store.finish(session.id, outcome))
     store.close()
     if diverged:
         sys.stderr.write(_summary(verdict, source, allow_unused=settings.allow_unused))
@@ -118,8 +128,10 @@ def _named(step: Step) -> str:
     return f"step {step.step}: {step.method} {step.url}{f' ({step.model})' if step.model else ''}"
 
 
-def _supervise(command: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Start the command and return its wait status.
+def _supervise(command: Sequence[str], environ: Mapping[str, str], begin: Callable[[], None]) -> int:
+    """Start the command, ``begin`` its session and return its wait status.
+
+    Not the other way round: a command that cannot be executed leaves no session behind.
 
     Raises:
         OSError: it cannot be executed.
@@ -133,6 +145,8 @@ def _supervise(command: Sequence[str], environ: Mapping[str, str]) -> int:
         # As on every start of a command from Python: the interpreter ignores these two for itself.
         defaults = (signal.SIGPIPE, signal.SIGXFSZ)
         child = os.posix_spawnp(command[0], list(command), environ, setsigmask=inherited, setsigdef=defaults)
+        with suppress(StoreError):  # told with the verdict
+            begin()
         return _wait(child, watched)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, inherited)
@@ -142,7 +156,7 @@ def _wait(child: int, watched: set[int]) -> int:
     while True:
         number, alone = _next_signal(child, watched)
         if number != signal.SIGCHLD:
-            if alone:
+            if alone and not (number == signal.SIGCONT and _continued(child)):
                 os.kill(child, number)
             continue
         # Several events can have become one SIGCHLD.
@@ -166,6 +180,11 @@ def _next_signal(child: int, watched: set[int]) -> tuple[int, bool]:
     number = signal.sigwait(watched)
     keys = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGWINCH, signal.SIGHUP)
     return number, not (number in keys and os.isatty(0))
+
+
+def _continued(child: int) -> bool:
+    """Whether the command has had its own SIGCONT, from a shell that told the whole job to go on."""
+    return hasattr(os, "waitid") and os.waitid(os.P_PID, child, os.WCONTINUED | os.WNOHANG) is not None
 
 
 def _suspend(number: int) -> None:

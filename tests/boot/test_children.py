@@ -1,0 +1,125 @@
+"""The ways a program can be started, and can start others: the agent is in all of them, in one session."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import zipapp
+from pathlib import Path
+
+import pytest
+
+# One line from each process: whether the agent is there, and in which session.
+SHOW = (
+    "import os, sys; t = sys.modules.get('rewind_auto.boot.tripwire'); "
+    "print(bool(t) and t.is_armed(), os.environ.get('REWIND_SESSION_ID'), flush=True)"
+)
+
+
+@pytest.fixture
+def show(tmp_path: Path) -> None:
+    """A script and a package of that line."""
+    (tmp_path / "show.py").write_text(SHOW)
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "pkg" / "__main__.py").write_text(SHOW)
+
+
+def lines(done: subprocess.CompletedProcess[str]) -> list[str]:
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.usefixtures("show")
+class TestStarted:
+    def test_as_a_script(self, run) -> None:
+        assert lines(run("show.py", REWIND_SESSION_ID="s")) == ["True s"]
+
+    def test_as_a_module(self, run) -> None:
+        assert lines(run("-m", "pkg", REWIND_SESSION_ID="s")) == ["True s"]
+
+    def test_from_stdin(self, run) -> None:
+        assert lines(run("-", stdin=SHOW, REWIND_SESSION_ID="s")) == ["True s"]
+        assert lines(run(stdin=SHOW, REWIND_SESSION_ID="s")) == ["True s"]
+
+    def test_as_a_zip_application(self, run, tmp_path: Path) -> None:
+        zipapp.create_archive(tmp_path / "pkg", tmp_path / "app.pyz")
+        assert lines(run("app.pyz", REWIND_SESSION_ID="s")) == ["True s"]
+
+    def test_as_a_console_script(self, run, tmp_path: Path) -> None:
+        script = tmp_path / "tool"
+        script.write_text(f"#!{sys.executable}\n{SHOW}\n")
+        script.chmod(0o755)
+        done = run(
+            "-c", f"import subprocess; subprocess.run([{str(script)!r}], check=True)", REWIND_SESSION_ID="s"
+        )
+        assert lines(done) == ["True s"]
+
+
+class TestChildren:
+    """What the first process starts belongs to the session that it began."""
+
+    def check(self, run, code: str, count: int = 2) -> None:
+        found = lines(run("-c", textwrap.dedent(code)))
+        assert len(found) == count
+        assert len(set(found)) == 1
+        assert found[0].startswith("True ")
+        assert not found[0].endswith("None")
+
+    def test_subprocess(self, run) -> None:
+        self.check(run, f"{SHOW}\nimport subprocess; subprocess.run([sys.executable, '-c', {SHOW!r}])")
+
+    def test_shell(self, run) -> None:
+        script = f'{sys.executable} -c "{SHOW}"'
+        self.check(run, f"{SHOW}\nimport subprocess; subprocess.run(['sh', '-c', {script!r}])")
+
+    def test_exec(self, run) -> None:
+        self.check(run, f"{SHOW}\nos.execv(sys.executable, [sys.executable, '-c', {SHOW!r}])")
+
+    def test_fork(self, run) -> None:
+        self.check(run, f"import os\npid = os.fork()\n{SHOW}\nif pid: os.waitpid(pid, 0)")
+
+    @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+    def test_multiprocessing(self, run, tmp_path: Path, method: str) -> None:
+        (tmp_path / "main.py").write_text(
+            textwrap.dedent(f"""
+            import multiprocessing
+            def show():
+                {SHOW}
+            if __name__ == "__main__":
+                show()
+                process = multiprocessing.get_context({method!r}).Process(target=show)
+                process.start(); process.join()
+            """)
+        )
+        found = lines(run("main.py"))
+        assert len(found) == 2
+        assert len(set(found)) == 1
+        assert found[0].startswith("True ")
+
+    def test_emptied_environment_leaves_the_agent_out(self, run) -> None:
+        code = f"{SHOW}\nimport subprocess; subprocess.run([sys.executable, '-c', {SHOW!r}], env={{}})"
+        first, second = lines(run("-c", code))
+        assert first.startswith("True ")
+        assert second == "False None"
+
+    def test_root_is_the_process_that_began(self, run) -> None:
+        root = "import os; print(os.getpid(), os.environ.get('REWIND_ROOT_PID'), flush=True)"
+        code = f"{root}; import subprocess, sys; subprocess.run([sys.executable, '-c', {root!r}])"
+        (pid, first), (_, second) = (line.split() for line in lines(run("-c", code)))
+        assert pid == first == second
+        assert lines(run("-c", root, REWIND_SESSION_ID="given"))[0].endswith(" None")
+
+
+def test_interpreter_without_site_is_left_out(run) -> None:
+    assert lines(run("-S", "-c", SHOW)) == ["False None"]
+
+
+def test_path_of_the_child_is_its_own(run, tmp_path: Path) -> None:
+    """What is on PYTHONPATH after us stays importable, and in the same order."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "which.py").write_text(f"print({name!r})")
+    path = os.pathsep.join([run("-c", "import os; print(os.environ['PYTHONPATH'])").stdout.strip(), "a", "b"])
+    assert lines(run("-c", "import which", PYTHONPATH=path)) == ["a"]
