@@ -12,6 +12,8 @@ from rewind_auto.core.model import Ending, Fault
 from rewind_auto.core.playback import Playback
 from rewind_auto.core.seam import Pauses, arun, run
 
+Drained = tuple[bytes, Exception | None]
+
 
 async def sleep(seconds: float) -> None:
     """Sleep on whichever event loop runs. anyio is a dependency of both families; only a pause imports it."""
@@ -21,7 +23,7 @@ async def sleep(seconds: float) -> None:
 
 
 async def finish(call: Any, ending: Ending, fault: Fault | None = None) -> None:
-    """End a live call from asynchronous code. A cancelled task cannot wait: the write then goes on behind it."""
+    """End a live call from asynchronous code. A cancelled task cannot wait: the write goes on behind it."""
     pauses = call.end(ending, fault)
     if ending is Ending.CANCELLED:
         next(pauses, None)
@@ -89,7 +91,7 @@ class AsyncTee:
             await finish(self._call, *self._family.to_fault(error, "body"))
             raise
         finally:
-            # An async generator left suspended is finalised by the event loop, some other time, in another task.
+            # An async generator left suspended is finalised by the event loop, later, in another task.
             aclose = getattr(inner, "aclose", None)
             if aclose is not None:
                 await aclose()
@@ -104,21 +106,48 @@ class AsyncTee:
         await arun(self._call.end(Ending.CLOSED), sleep)
 
 
+def drain(stream: Any) -> Drained:
+    """Read an upload as sending it would have: the stream is spent then, and the request does not know it.
+
+    An error that the program's iterator raises is its own to see, once the call has been looked up.
+    """
+    parts: list[bytes] = []
+    try:
+        for data in stream:
+            parts.append(data)  # noqa: PERF402 - what came before an error counts
+    except Exception as error:  # noqa: BLE001
+        return b"".join(parts), error
+    return b"".join(parts), None
+
+
+async def adrain(stream: Any) -> Drained:
+    """`drain`, asynchronously."""
+    parts: list[bytes] = []
+    try:
+        async for data in stream:
+            parts.append(data)  # noqa: PERF401
+    except Exception as error:  # noqa: BLE001
+        return b"".join(parts), error
+    return b"".join(parts), None
+
+
 class Upload:
-    """A streamed request body, kept as it goes out."""
+    """A streamed request body, kept as it goes out. One that is sent again is kept once: the last time."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
         self._parts: list[bytes] = []
 
     def __iter__(self) -> Iterator[bytes]:
+        self._parts = parts = []
         for data in self.stream:
-            self._parts.append(data)
+            parts.append(data)
             yield data
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        self._parts = parts = []
         async for data in self.stream:
-            self._parts.append(data)
+            parts.append(data)
             yield data
 
     def __getattr__(self, name: str) -> Any:
@@ -183,9 +212,11 @@ def _finale(call: Any, playback: Playback, family: Any) -> None:
         raise call.beyond()
 
 
-def unanswered(call: Any, family: Any) -> BaseException:
-    """What a call without a response raises: the recorded error, in the client's own type."""
+def unanswered(call: Any, family: Any, drained: Drained | None) -> BaseException:
+    """What a call without a response raises: the error of its upload, or the recorded one."""
     fault = call.recording.fault
     call.end()
+    if drained is not None and drained[1] is not None:
+        return drained[1]
     error: BaseException = family.to_exception(fault) if fault is not None else call.beyond()
     return error

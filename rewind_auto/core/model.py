@@ -92,9 +92,10 @@ class Head:
 
     status: int
     headers: Headers
-    reason: bytes = b""
+    reason: bytes | None = None  # None: none was given, and the library knows one itself
     http_version: str = "HTTP/1.1"
     wire: bool = True  # False: the body was delivered with its content-encoding already removed
+    whole: bool = False  # True: the transport had read the body before it handed over the response
 
 
 @dataclass(slots=True)

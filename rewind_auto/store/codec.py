@@ -129,9 +129,11 @@ def _dump_exchange(recording: Recording) -> dict[str, Any]:
     if head is not None:
         exchange["response"] = _dump_headers(head.headers)
         exchange["status"] = head.status
-        exchange["reason"] = head.reason.decode("latin-1")
+        exchange["reason"] = None if head.reason is None else head.reason.decode("latin-1")
         exchange["http"] = head.http_version
         exchange["wire"] = head.wire
+        if head.whole:
+            exchange["whole"] = True
     fault = recording.fault
     if fault is not None:
         exchange["fault"] = [fault.module, fault.name, fault.message, fault.phase]
@@ -146,9 +148,10 @@ def load_head(doc: dict[str, Any]) -> tuple[Headers, Head | None]:
         head = Head(
             status=exchange["status"],
             headers=_load_headers(exchange["response"]),
-            reason=exchange["reason"].encode("latin-1"),
+            reason=None if exchange["reason"] is None else exchange["reason"].encode("latin-1"),
             http_version=exchange["http"],
             wire=exchange["wire"],
+            whole=exchange.get("whole", False),
         )
     return _load_headers(exchange["request"]), head
 
