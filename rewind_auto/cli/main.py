@@ -1,0 +1,90 @@
+"""``rewind-auto``: looks at what was recorded. Starts with nothing but argparse; a verb brings the rest."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from rewind_auto import __version__
+from rewind_auto.core.errors import RewindError
+from rewind_auto.settings import OPTIONS
+
+PROG = "rewind-auto"
+USAGE = 2
+VERBS = {
+    "sessions": "list the recorded sessions, newest first",
+    "show": "show a session's steps, or one step in full",
+    "path": "print the directory that PYTHONPATH needs for the agent to load",
+    "doctor": "check the installation and what is set",
+}
+_STORE = next(option for option in OPTIONS if option.field == "store")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{PROG}: {message}\n")
+
+
+def main() -> NoReturn:
+    """Entry point of the console script."""
+    # As any other tool: no traceback in ``| head``, nor on Ctrl-C.
+    for name in ("SIGPIPE", "SIGINT"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run ``rewind-auto`` with these arguments and return its exit code. Wrong ones end the process."""
+    parser = _parser(argv)
+    options = parser.parse_args(argv)
+    if options.verb is None:
+        parser.error(f"no command given, one of: {', '.join(VERBS)}")
+    try:
+        code: int = import_module(f"rewind_auto.cli.{options.verb}").run(options)
+        sys.stdout.flush()
+    except (RewindError, FileNotFoundError) as error:
+        print(f"{PROG}: {error}", file=sys.stderr)
+        return USAGE
+    return code
+
+
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    parser = _Parser(
+        PROG,
+        description="Look at recorded sessions of LLM calls.",
+        epilog="REF is a session id, a unique prefix of one, a name (its newest), last, or trace:<trace id>.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"rewind-auto {__version__}")
+    _add_store(parser, default=None)
+    verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", title="commands")
+    for name, text in VERBS.items():
+        verb = verbs.add_parser(
+            name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
+        )
+        _add_store(verb, default=argparse.SUPPRESS)  # what stood before the verb holds
+        if name in argv:
+            import_module(f"rewind_auto.cli.{name}").configure(verb)
+    return parser
+
+
+def _add_store(parser: argparse.ArgumentParser, *, default: str | None) -> None:
+    text = f"{_STORE.help} [{_STORE.variable}]"
+    parser.add_argument(_STORE.flag, metavar=_STORE.metavar, type=_store, default=default, help=text)
+
+
+def _store(text: str) -> str:
+    try:
+        path: str = _STORE.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+    return path
+
+
+if __name__ == "__main__":
+    main()

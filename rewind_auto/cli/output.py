@@ -1,0 +1,227 @@
+"""What the verbs share: the store they read, JSON for programs, and a terminal for people."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rewind_auto.core.errors import StoreError
+from rewind_auto.core.model import Decision, Session
+from rewind_auto.settings import load
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from rewind_auto.store.contract import Store
+
+COLOURS = {
+    Decision.HIT: "green",
+    Decision.MISS: "blue",
+    Decision.RECORD: "cyan",
+    Decision.BLOCKED: "bold red",
+    Decision.BYPASS: "yellow",
+}
+STATUS_COLOURS = {"running": "cyan", "interrupted": "yellow", "failed": "red", "diverged": "bold red"}
+SHORT_ID = 8  # characters of a session's id that people are shown
+_PIPED_WIDTH = 100
+_LEAST_WIDTH = 20  # for what is wrapped, however narrow the terminal
+_MINUTE, _HOUR = 60, 3600
+
+# What a terminal would obey or be misled by: controls but for tab and newline, and changes of direction.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def store_path(options: argparse.Namespace) -> str:
+    """Absolute path of the store: of ``--store``, else of REWIND_STORE, else the default one.
+
+    Raises:
+        SettingsError: REWIND_STORE is malformed.
+    """
+    given: str | None = options.store
+    return given or load({"REWIND_STORE": os.environ.get("REWIND_STORE", "")}).store
+
+
+def existing_store(options: argparse.Namespace) -> Store:
+    """The store to read, which must be there already.
+
+    Raises:
+        StoreError: it is not, or it is something else. Nothing was changed.
+        SettingsError: see `store_path`.
+    """
+    from rewind_auto.store import header, open_store
+
+    path = store_path(options)
+    header.check(path)
+    if not os.path.exists(path) or not os.path.getsize(path):
+        raise StoreError(f"no store at {path}: nothing has been recorded there yet")
+    return open_store(path, create=False)
+
+
+# --- for programs
+
+
+def iso(at: float | None) -> str | None:
+    """Seconds since the epoch as ISO 8601 in UTC, with microseconds."""
+    if at is None:
+        return None
+    whole, micros = divmod(round(at * 1_000_000), 1_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{micros:06d}Z"
+
+
+def session_json(session: Session) -> dict[str, Any]:
+    """A session as ``--json`` prints it."""
+    return {
+        "id": session.id,
+        "name": session.name,
+        "mode": session.mode,
+        "status": session.status,
+        "parent": session.parent,
+        "fork_step": session.fork_step,
+        "started_at": iso(session.started_at),
+        "ended_at": iso(session.ended_at),
+        "command": list(session.command),
+        "steps": session.steps,
+        "decisions": {decision: session.decisions[decision] for decision in _occurring(session.decisions)},
+    }
+
+
+def print_json(value: Mapping[str, Any] | Iterable[Any]) -> None:
+    """Print an object with a member a line, or a list with an item a line.
+
+    An iterator, at the top or as a member, is printed as a list while it goes on, however long it is.
+    """
+    # Not json's own indentation: without it the encoder is the one in C, ten times as fast.
+    encode = json.JSONEncoder(ensure_ascii=_json_in_ascii()).encode
+    write = sys.stdout.write
+    if not isinstance(value, Mapping):
+        _print_items(value, encode, "")
+        write("\n")
+        return
+    before = "{\n"
+    for name, member in value.items():
+        write(f"{before}  {encode(name)}: ")
+        if isinstance(member, Iterator):
+            _print_items(member, encode, "  ")
+        else:
+            write(encode(member))
+        before = ",\n"
+    write("\n}\n")
+
+
+def _print_items(items: Iterable[Any], encode: Callable[[Any], str], indent: str) -> None:
+    write = sys.stdout.write
+    before = "[\n"
+    for item in items:
+        write(f"{before}{indent}  {encode(item)}")
+        before = ",\n"
+    write("[]" if before == "[\n" else f"\n{indent}]")
+
+
+def _json_in_ascii() -> bool:
+    """Whether the output takes nothing but ASCII, so that JSON has to escape the rest."""
+    if not (sys.stdout.encoding or "").lower().startswith("utf"):
+        return True
+    _on_unencodable(
+        "backslashreplace"
+    )  # only lone surrogates are left, and that is JSON's own escape for them
+    return False
+
+
+def _on_unencodable(errors: str) -> None:
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors=errors)
+
+
+# --- for people
+
+
+def console() -> Console:
+    """The terminal, or what stands in its place: plain text of a fixed width unless COLUMNS says another."""
+    from rich.console import Console
+
+    _on_unencodable("replace")
+    width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else _PIPED_WIDTH
+    plain = bool(os.environ.get("NO_COLOR"))  # no escape sequence at all: rich would go on with bold and dim
+    return Console(
+        width=width,
+        color_system=None if plain else "auto",
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
+
+
+def hang(console: Console, lead: Text, text: Text) -> None:
+    """Print ``text`` to the right of ``lead``, in as many lines as it takes."""
+    indent = lead.cell_len
+    for line in text.wrap(console, max(console.width - indent, _LEAST_WIDTH)):
+        line.rstrip()
+        console.print(lead.append_text(line), soft_wrap=True)
+        lead = lead.blank_copy(" " * indent)
+
+
+def printable(text: str) -> str:
+    """Text of others, made fit for a terminal: what could steer it is replaced."""
+    return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text.expandtabs(4))
+
+
+def one_line(text: str) -> str:
+    """The first line that says something."""
+    return next((printable(line.strip()) for line in text.splitlines() if line.strip()), "")
+
+
+def clipped(text: str, width: int) -> str:
+    """The text, cut to so many characters."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def short(session_id: str) -> str:
+    """A session's id, short enough to read and long enough to type as a REF."""
+    return printable(session_id[:SHORT_ID])
+
+
+def local_time(at: float) -> str:
+    """A time of day, here."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def duration(seconds: float | None) -> str:
+    """A length of time in the unit that suits it; nothing for None."""
+    if seconds is None:
+        return ""
+    if seconds < 0.9995:  # noqa: PLR2004 - what rounds to a second is one
+        return f"{seconds * 1000:.{0 if seconds >= 0.00995 else 1}f} ms"  # noqa: PLR2004
+    if seconds < _MINUTE:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"  # noqa: PLR2004
+    if seconds < _HOUR:
+        return f"{int(seconds) // _MINUTE} min {int(seconds) % _MINUTE:02d} s"
+    return f"{int(seconds) // _HOUR} h {int(seconds) % _HOUR // _MINUTE:02d} min"
+
+
+def elapsed(session: Session) -> float | None:
+    """Seconds that a session took, None while it has no end."""
+    return None if session.ended_at is None else max(0.0, session.ended_at - session.started_at)
+
+
+def count(number: int, noun: str) -> str:
+    """``1 step``, ``2 steps``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def decisions(counts: dict[str, int]) -> Text:
+    """How often each decision was taken, each in its colour."""
+    from rich.text import Text
+
+    said = [Text(f"{counts[decision]} {decision}", COLOURS[decision]) for decision in _occurring(counts)]
+    return Text(", ").join(said)
+
+
+def _occurring(counts: dict[str, int]) -> Iterator[Decision]:
+    return (decision for decision in Decision if counts.get(decision))
