@@ -1,4 +1,7 @@
-"""The two kinds of call an adapter can be given: one that goes out, one that is served."""
+"""The two kinds of call an adapter can be given: one that goes out, one that is served.
+
+They are the `LiveCall` and `ServedCall` of `rewind_auto.core.seam`, which says what each method is told.
+"""
 
 from __future__ import annotations
 
@@ -124,7 +127,11 @@ class ServedCall:
 
     def beyond(self) -> BaseException:
         step, source = self.step, self._claimed.source
-        why = "the program was interrupted" if self.recording.ending is Ending.CANCELLED else "the program closed it"
+        why = (
+            "the program was interrupted"
+            if self.recording.ending is Ending.CANCELLED
+            else "the program closed it"
+        )
         error = RewindReplayDivergenceError(
             f"strict replay: step {step.step} asks for more of its answer than recorded step"
             f" {source.step} has: when that was recorded, {why} here, after"
@@ -137,4 +144,3 @@ class ServedCall:
         with guard.swallow("divergence"):
             self._runtime.diverged_later(step, str(error))
         return error
-

@@ -96,7 +96,9 @@ class Description:
         step.usage = dict(answered.usage) or None
         self.end(step, recording, answered)
 
-    def end(self, step: Step, recording: Recording, answered: ResponseInfo | None = None, link: Step | None = None) -> None:
+    def end(
+        self, step: Step, recording: Recording, answered: ResponseInfo | None = None, link: Step | None = None
+    ) -> None:
         """End the span."""
         span, self.span = self.span, None
         if span is None:
@@ -131,7 +133,9 @@ class Description:
         head = recording.head
         if self.route.operation and head is not None and recording.body:
             with guard.swallow("response info"):
-                kind = next((v for n, v in head.headers if n.lower() == b"content-type"), b"").decode("latin-1")
+                kind = next((v for n, v in head.headers if n.lower() == b"content-type"), b"").decode(
+                    "latin-1"
+                )
                 return wire.response_info(self.route.shape, decode(head, recording.body), kind)
         return ResponseInfo()
 

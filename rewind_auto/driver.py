@@ -1,4 +1,4 @@
-"""The driver that adapters are given when a library is hooked: knows the hosts, loads the rest when one is met.
+"""The driver that adapters are given when a library is hooked: knows the hosts, loads the rest when needed.
 
 Until the program calls an LLM host, this and the adapter are all of us there is in the process.
 """
@@ -13,8 +13,9 @@ from rewind_auto.core import guard
 from rewind_auto.providers.hosts import HostGate
 
 if TYPE_CHECKING:
+    from rewind_auto.calls import LiveCall, ServedCall
     from rewind_auto.core.model import Request
-    from rewind_auto.core.seam import LiveCall, Pauses, ServedCall
+    from rewind_auto.core.seam import Pauses
     from rewind_auto.predicates import Predicates
     from rewind_auto.runtime import Runtime
     from rewind_auto.settings import Settings
@@ -56,7 +57,7 @@ class ProcessDriver:
         return runtime
 
     def close(self) -> None:
-        """Finish what is open and let go of the store. For `uninstall`; at exit the runtime does it itself."""
+        """Finish what is open and let go of the store. For `uninstall`; at exit the runtime does it."""
         if self._runtime is not None:
             self._runtime.close()
             self._runtime = None
@@ -71,7 +72,7 @@ def current() -> ProcessDriver | None:
     Raises:
         RewindReplayDivergenceError: the environment asks for a strict replay in a way that cannot be read.
     """
-    global _current  # noqa: PLW0603 - one a process, made when the first library is hooked
+    global _current
     if _current is None:
         from rewind_auto import settings
 
@@ -88,5 +89,5 @@ def current() -> ProcessDriver | None:
 
 def use(driver: ProcessDriver | None) -> None:
     """Make ``driver`` the one that hooks hand to adapters from now on."""
-    global _current  # noqa: PLW0603
+    global _current
     _current = driver

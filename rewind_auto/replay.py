@@ -39,7 +39,9 @@ class Replay:
         exact = runtime.canonicalizer.exact(request)
         step.fingerprint = Fingerprint(exact, b"")
         if upgrade:
-            raise self._refuse(step, description, request, source, why="a protocol upgrade cannot be replayed")
+            raise self._refuse(
+                step, description, request, source, why="a protocol upgrade cannot be replayed"
+            )
         description.start(step, runtime.session, runtime.tracing)
         claimed = yield from runtime.patiently(
             lambda: runtime.store.claim(step, source.id, exact, Match.EXACT, lane=step.lane), _PATIENCE
@@ -55,7 +57,9 @@ class Replay:
         if self._source is None:
             reference = self._runtime.settings.source
             if not reference:
-                raise RewindReplayDivergenceError("strict replay: REWIND_FROM does not say which session to replay")
+                raise RewindReplayDivergenceError(
+                    "strict replay: REWIND_FROM does not say which session to replay"
+                )
             try:
                 source = self._runtime.store.resolve(reference, for_replay=True)
             except StoreBusyError:
@@ -69,7 +73,7 @@ class Replay:
 
     def _renamed(self, step: Step, source: Session) -> Claimed | None:
         """An answer whose request is equal in canonical form."""
-        assert step.fingerprint is not None  # noqa: S101
+        assert step.fingerprint is not None
         store, canonical = self._runtime.store, step.fingerprint.canonical
         if not self._runtime.settings.ignore:
             return store.claim(step, source.id, canonical, Match.RENAMED, lane=step.lane)
@@ -89,7 +93,7 @@ class Replay:
         recording, speed = claimed.recording, self._runtime.settings.speed
         step.status = recording.head.status if recording.head else None
         if recording.head is not None and not speed and asks_to_wait(recording.head):
-            assert step.fingerprint is not None  # noqa: S101
+            assert step.fingerprint is not None
             source = claimed.source
             retried = self._runtime.store.repeated(source.session, source.step, step.fingerprint)
             recording.head = without_waiting(recording.head, retried=retried)
@@ -100,12 +104,14 @@ class Replay:
     ) -> RewindReplayDivergenceError:
         """Keep the step as blocked and say what happened."""
         store, fingerprint = self._runtime.store, step.fingerprint
-        assert fingerprint is not None  # noqa: S101
+        assert fingerprint is not None
         kept, _ = redact.recording(Recording(request, ending=Ending.CLOSED))
         step.decision = Decision.BLOCKED
         number = step.step = store.reserve(step.session)
-        near = match.nearest(kept.request, ((s.step, r) for s, r in store.unused(step.session, source.id)))
-        spent = store.used(step.session, source.id, fingerprint.exact)
+        left = [(s.step, r) for s, r in store.unused(step.session, source.id)]
+        recorded = left or [(s.step, r) for s, r in store.unused("", source.id)]
+        near = match.nearest(kept.request, recorded)
+        spent = store.has(source.id, fingerprint.exact)
         error = match.divergence(
             kept.request,
             fingerprint,
@@ -113,6 +119,7 @@ class Replay:
             source.name or source.id[:12],
             (*near, None) if near else None,
             spent=spent,
+            exhausted=not left,
             why=why,
         )
         step.note, step.detail = str(error), {"diff": list(error.diff), "source_step": error.source_step}

@@ -55,6 +55,7 @@ class Runtime:
             command=tuple(shlex.split(settings.command)) if settings.command else tuple(sys.orig_argv),
             pid=settings.root_pid or os.getpid(),
         )
+        lane.restart()
         self._joined = False
         self._patience = PATIENCE
         self._open: set[LiveCall] = set()
@@ -97,7 +98,9 @@ class Runtime:
         try:
             return bool(predicates.is_llm_call(LLMRequest.of(request)))
         except Exception as error:  # noqa: BLE001 - the user's code; documented to count as false
-            guard.warn_once("predicate", f"a predicate raised and counts as false: {type(error).__name__}: {error}")
+            guard.warn_once(
+                "predicate", f"a predicate raised and counts as false: {type(error).__name__}: {error}"
+            )
             return False
 
     def describe(self, request: Request) -> tuple[Step, Description]:
@@ -221,7 +224,9 @@ class Runtime:
     def _lose_patience(self) -> None:
         # Waiting once more at every call would hold a program up for as long as the lock is held.
         self._patience = 0.0
-        guard.warn_once("busy", "the store is locked by another process; recordings are written as soon as it is free")
+        guard.warn_once(
+            "busy", "the store is locked by another process; recordings are written as soon as it is free"
+        )
 
     def join(self) -> None:
         """Make this process's session known to the store."""
@@ -256,7 +261,9 @@ class Runtime:
 
     def _finish_session(self) -> None:
         if self._diverged and not self.settings.supervised:
-            guard.say(f"{len(self._diverged)} call(s) diverged from the recording; the first:\n{self._diverged[0]}")
+            guard.say(
+                f"{len(self._diverged)} call(s) diverged from the recording; the first:\n{self._diverged[0]}"
+            )
         if not self.settings.supervised:
             root = os.getpid() == self.session.pid
             status = "diverged" if self._diverged else "completed" if root else "running"

@@ -7,7 +7,11 @@ import sys
 import sysconfig
 
 _LIBRARIES = tuple(
-    {os.path.realpath(p) + os.sep for p in (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")) if p}
+    {
+        os.path.realpath(p) + os.sep
+        for p in (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
+        if p
+    }
 )
 _OURS = os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep
 _own: dict[str, bool] = {}  # file name as code objects spell it -> whether it is the program's

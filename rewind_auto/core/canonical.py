@@ -24,8 +24,8 @@ DIGEST_SIZE = 16  # bytes; 2^64 requests before a collision is likely
 VOLATILE: tuple[str, ...] = ("user", "metadata.user_id", "safety_identifier", "prompt_cache_key")
 
 _REFERENCE_KEYS = frozenset({"tool_call_id", "tool_use_id", "call_id"})
-# Ids under a bare "id" (or "name" of a LangChain message) that frameworks or providers mint. A file or a vector
-# store id is not among them: which file was meant is part of the question.
+# Ids under a bare "id" that frameworks or providers mint. A file or a vector store id is not among them:
+# which file was meant is part of the question.
 _MINTED = re.compile(
     r"^(?:call|toolu|tooluse|srvtoolu|msg|run|lc_run|lc|fc|ctc|rs|resp|pyd_ai|chatcmpl)[-_]+[0-9A-Za-z_\-]{4,}$"
     r"|^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from importlib import import_module
 from typing import Any
 
 from rewind_auto.core.model import Head
@@ -13,7 +14,9 @@ def content_encoding(head: Head) -> tuple[str, ...]:
     if not head.wire:
         return ()
     values = [v.decode("latin-1").lower() for n, v in head.headers if n.lower() == b"content-encoding"]
-    return tuple(c for value in values for c in (part.strip() for part in value.split(",")) if c and c != "identity")
+    return tuple(
+        c for value in values for c in (part.strip() for part in value.split(",")) if c and c != "identity"
+    )
 
 
 def decode(head: Head, body: bytes) -> bytes:
@@ -45,23 +48,24 @@ def _decode(coding: str, body: bytes) -> bytes:
     return body
 
 
+def _first(*names: str) -> Any:
+    """The first of these modules that is installed."""
+    for name in names[:-1]:
+        try:
+            return import_module(name)
+        except ImportError:
+            continue
+    return import_module(names[-1])
+
+
 def _brotli(body: bytes) -> bytes:
-    try:
-        import brotli
-    except ImportError:
-        import brotlicffi as brotli
-    decoder: Any = brotli.Decompressor()
+    decoder: Any = _first("brotli", "brotlicffi").Decompressor()
     return bytes((getattr(decoder, "process", None) or decoder.decompress)(body))
 
 
 def _zstd(body: bytes) -> bytes:
-    try:
-        from compression import zstd
-    except ImportError:
-        try:
-            from backports import zstd
-        except ImportError:
-            import zstandard
-
-            return bytes(zstandard.ZstdDecompressor().decompressobj().decompress(body))
-    return bytes(zstd.ZstdDecompressor().decompress(body))
+    module = _first("compression.zstd", "backports.zstd", "zstandard")  # standard library, 3.14; its backport
+    decoder = module.ZstdDecompressor()
+    if hasattr(decoder, "decompressobj"):
+        decoder = decoder.decompressobj()
+    return bytes(decoder.decompress(body))

@@ -95,7 +95,11 @@ def _describe(value: Any) -> str:
     """What an object is to a reader: a message by its role, a tool by its name."""
     if not isinstance(value, dict):
         return ""
-    parts = [f"{key} {value[key]}" for key in ("role", "tool_call_id", "tool_use_id") if isinstance(value.get(key), str)]
+    parts = [
+        f"{key} {value[key]}"
+        for key in ("role", "tool_call_id", "tool_use_id")
+        if isinstance(value.get(key), str)
+    ]
     function = value.get("function")
     name = function.get("name") if isinstance(function, dict) else value.get("name")
     if isinstance(name, str) and "role" not in value:
@@ -112,7 +116,9 @@ def _focus(old: Any, new: Any) -> tuple[str, str]:
     """Both values, cut to the region where long texts first differ."""
     if not (isinstance(old, str) and isinstance(new, str)) or max(len(old), len(new)) <= _SHOWN:
         return _short(old), _short(new)
-    same = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    same = next(
+        (i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new))
+    )
     start = max(0, same - _SHOWN // 3)
     lead = "…" if start else ""
     return _short(lead + old[start : start + _SHOWN]), _short(lead + new[start : start + _SHOWN])

@@ -79,9 +79,15 @@ class Exchange:
         self.finished = True
         start = self._start
         body = b"".join(self._chunks)
-        cuts = tuple((len(c), (at - start) // 1000) for c, at in zip(self._chunks, self._offsets, strict=True))
+        cuts = tuple(
+            (len(c), (at - start) // 1000) for c, at in zip(self._chunks, self._offsets, strict=True)
+        )
         self._chunks, self._offsets = [], []
-        if ending is Ending.CLOSED and self.response_head is not None and self._ended(self.response_head, body):
+        if (
+            ending is Ending.CLOSED
+            and self.response_head is not None
+            and self._ended(self.response_head, body)
+        ):
             ending = Ending.TERMINAL
         return Recording(
             request=self.request,

@@ -15,9 +15,10 @@ from contextvars import ContextVar
 
 
 class _Lane:
-    __slots__ = ("children", "owner", "path")
+    __slots__ = ("children", "owner", "path", "roots")
 
     def __init__(self, path: str, owner: object) -> None:
+        self.roots = _roots
         self.path = path
         self.owner = owner
         self.children = itertools.count(1)
@@ -27,11 +28,17 @@ _current: ContextVar[_Lane | None] = ContextVar("rewind_lane", default=None)
 _roots = itertools.count(1)
 
 
+def restart() -> None:
+    """Number lanes from the start again: a session begins, and those of one before it count no more."""
+    global _roots
+    _roots = itertools.count(1)
+
+
 def current() -> str:
     """Path of the lane of the running task or thread, such as ``""`` (main), ``"2"``, ``"2.1"``."""
     owner = _owner()
     lane = _current.get()
-    if lane is None:
+    if lane is None or lane.roots is not _roots:
         main = threading.current_thread() is threading.main_thread() and not isinstance(owner, weakref.ref)
         lane = _Lane("" if main else f"t{next(_roots)}", owner)
         _current.set(lane)

@@ -40,6 +40,7 @@ def divergence(
     near: tuple[int, Request, Fingerprint | None] | None,
     *,
     spent: bool = False,
+    exhausted: bool = False,
     why: str = "",
 ) -> RewindReplayDivergenceError:
     """The error of a strict replay for a request that has no recorded answer.
@@ -49,7 +50,8 @@ def divergence(
         fingerprint: of that request.
         step: its number in this run.
         source: name of the session being replayed.
-        near: the nearest recorded step that is still unused, with its request and fingerprint.
+        near: the nearest recorded step, an unused one if there is any, with its request and fingerprint.
+        exhausted: whether every recorded step has been used by now.
         why: a reason other than the content of the request.
         spent: whether an equal request was recorded, but all its answers are already used.
     """
@@ -58,19 +60,22 @@ def divergence(
     changes: tuple[Change, ...] = ()
     if why:
         lines.append(f"  {why}")
-    if spent:
+    if exhausted:
+        lines.append("  every recorded step is already used: this run makes more calls than the recorded one")
+    elif spent:
         lines.append("  an equal request was recorded, but each of its answers is already used in this run")
     if near is not None:
         changes = compare(near[1], request)
-        lines.append(f"  nearest: recorded step {near[0]}; what differs (recorded → now):")
+        lines.append(
+            f"  nearest: recorded step {near[0]}; "
+            + ("what differs (recorded → now):" if changes else "its request is the same")
+        )
         lines.extend(f"    {change}" for change in changes[:_LISTED])
         if len(changes) > _LISTED:
             lines.append(f"    … and {len(changes) - _LISTED} more")
         rule = ignore_rule(changes)
         if rule:
             lines.append(f"  if that may vary: {rule}")
-    elif not spent:
-        lines.append("  every recorded step is already used")
     return RewindReplayDivergenceError(
         "\n".join(lines),
         step=step,

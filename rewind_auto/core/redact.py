@@ -92,7 +92,9 @@ def _cookie(value: bytes, *, response: bool) -> bytes:
     parts = value.split(b";")
     secret = parts[:1] if response else parts
     kept = parts[1:] if response else []
-    blanked = [name + b"=" + _MARK if eq else _MARK for name, eq, _ in (part.partition(b"=") for part in secret)]
+    blanked = [
+        name + b"=" + _MARK if eq else _MARK for name, eq, _ in (part.partition(b"=") for part in secret)
+    ]
     return b";".join([*blanked, *kept])
 
 
@@ -131,8 +133,8 @@ def credentials(pairs: Headers, address: str) -> tuple[bytes, ...]:
             found.add(value.strip())
             found.add(value.strip().rpartition(b" ")[2])
     for part in address.partition("?")[2].split("&") if "?" in address else ():
-        name, _, value_text = part.partition("=")
-        if _QUERY_NAMES.match(name) or _SECRET_NAME.search(name):
+        parameter, _, value_text = part.partition("=")
+        if _QUERY_NAMES.match(parameter) or _SECRET_NAME.search(parameter):
             found.add(value_text.encode())
     return tuple(sorted((s for s in found if len(s) >= _SHORTEST), key=len, reverse=True))
 
@@ -190,4 +192,6 @@ def recording(kept: Recording, *, body: bool = True) -> tuple[Recording, tuple[b
     )
     head = replace(kept.head, headers=headers(kept.head.headers)) if kept.head else None
     fault = replace(kept.fault, message=text(kept.fault.message, secrets)) if kept.fault else None
-    return replace(kept, request=clean, head=head, fault=fault, body=response_body(kept.body, secrets)), secrets
+    return replace(
+        kept, request=clean, head=head, fault=fault, body=response_body(kept.body, secrets)
+    ), secrets

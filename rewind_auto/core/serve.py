@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from rewind_auto.core.model import Head
 
-# openai and anthropic refuse to retry after longer delays, so making one short would change the program's path.
+# openai refuses to retry after longer delays, so making one short would change the program's path.
 _LONGEST = 120.0  # seconds
 
 

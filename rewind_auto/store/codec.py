@@ -19,16 +19,16 @@ _DICTIONARY = (
     b'"duration_ms":,"first_chunk_ms":,"call_site":".py:",'
     b'"https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent"'
     b'"anthropic","claude-sonnet-4-5","https://api.anthropic.com/v1/messages","anthropic-version","2023-06-01",'
-    b'"exchange":{"request":["Host","api.openai.com","Accept-Encoding","gzip, deflate, br, zstd","Connection",'
-    b'"keep-alive","Accept","application/json","Content-Type","application/json","User-Agent","OpenAI/Python 3.54.0",'
-    b'"X-Stainless-Lang","python","X-Stainless-Package-Version","3.54.0","X-Stainless-OS","Linux",'
-    b'"X-Stainless-Arch","x64","X-Stainless-Runtime","CPython","X-Stainless-Runtime-Version","3.12.1",'
+    b'"exchange":{"request":["Host","api.openai.com","Accept-Encoding","gzip, deflate, br, zstd",'
+    b'"Connection","keep-alive","Accept","application/json","Content-Type","application/json","User-Agent",'
+    b'"OpenAI/Python 3.54.0","X-Stainless-Lang","python","X-Stainless-Package-Version","3.54.0",'
+    b'"X-Stainless-OS","Linux","X-Stainless-Arch","x64","X-Stainless-Runtime","CPython","X-Stainless-Runtime-Version","3.12.1",'
     b'"X-Stainless-Async","false","x-stainless-retry-count","0","x-stainless-read-timeout","600",'
     b'"Authorization","Bearer [redacted]","x-api-key","[redacted]","Content-Length",""],'
     b'"head_us":,"end_us":,"ending":"eof","cuts":[],"response":["Date",'
     b'"Mon, Tue, Wed, Thu, Fri, Sat, Sun, Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec 2026 GMT",'
-    b'"Content-Type","text/event-stream; charset=utf-8","Transfer-Encoding","chunked","Connection","keep-alive",'
-    b'"openai-organization","","openai-processing-ms","","openai-version","2020-10-01","x-request-id","req_",'
+    b'"Content-Type","text/event-stream; charset=utf-8","Transfer-Encoding","chunked","Connection",'
+    b'"keep-alive","openai-organization","","openai-processing-ms","","openai-version","2020-10-01","x-request-id","req_",'
     b'"x-ratelimit-limit-requests","10000","x-ratelimit-limit-tokens","200000","x-ratelimit-remaining-requests",'
     b'"9999","x-ratelimit-remaining-tokens","","x-ratelimit-reset-requests","ms","x-ratelimit-reset-tokens","ms",'
     b'"CF-Cache-Status","DYNAMIC","Set-Cookie","__cf_bm=[redacted]; path=/; expires=; HttpOnly; Secure",'
@@ -73,7 +73,7 @@ def dump_doc(step: Step, recording: Recording | None) -> bytes:
         "note": step.note,
         "detail": step.detail,
     }
-    doc = {key: value for key, value in doc.items() if value or value == 0 and value is not False}
+    doc = {key: value for key, value in doc.items() if value or (value == 0 and value is not False)}
     if recording is not None:
         doc["exchange"] = _dump_exchange(recording)
     raw = json.dumps(doc, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
@@ -93,13 +93,13 @@ def load_doc(data: bytes) -> dict[str, Any]:
         ValueError: the bytes are damaged.
     """
     try:
-        # Plain JSON is marked by a brace of its own: as the first byte of deflate it would be a reserved block.
+        # Plain JSON is marked by a brace of its own, which as deflate would begin a reserved block.
         raw = data[1:] if data[:1] == b"{" else zlib.decompressobj(-15, zdict=_DICTIONARY).decompress(data)
         doc = json.loads(raw.decode("utf-8", "surrogatepass"))
     except (zlib.error, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"damaged step: {error}") from None
     if not isinstance(doc, dict):
-        raise ValueError("damaged step: not an object")
+        raise ValueError("damaged step: not an object")  # noqa: TRY004 - the data is wrong, not the caller
     return doc
 
 
@@ -112,7 +112,19 @@ def fill(step: Step, doc: dict[str, Any]) -> Step:
 
 
 _FIELDS = (
-    *("method", "url", "status", "error", "library", "provider", "operation", "model", "stream", "complete", "chunks"),
+    *(
+        "method",
+        "url",
+        "status",
+        "error",
+        "library",
+        "provider",
+        "operation",
+        "model",
+        "stream",
+        "complete",
+        "chunks",
+    ),
     *("usage", "duration_ms", "first_chunk_ms", "call_site", "note", "detail"),
 )
 

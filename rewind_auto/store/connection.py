@@ -41,7 +41,9 @@ class Connection:
         self._checkpointing = False
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
-                before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._after_fork_in_child
+                before=self._before_fork,
+                after_in_parent=self._after_fork,
+                after_in_child=self._after_fork_in_child,
             )
 
     @contextmanager
@@ -115,9 +117,13 @@ class Connection:
 
     def _checkpoint(self) -> None:
         try:
-            with guard.swallow("checkpoint"), suppress(sqlite3.OperationalError):  # busy: the next one will do
-                with closing(sqlite3.connect(self.path, timeout=0, isolation_level=None)) as db:
-                    db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            # Busy is no failure: the next one will do.
+            with (
+                guard.swallow("checkpoint"),
+                suppress(sqlite3.OperationalError),
+                closing(sqlite3.connect(self.path, timeout=0, isolation_level=None)) as db,
+            ):
+                db.execute("PRAGMA wal_checkpoint(PASSIVE)")
         finally:
             self._checkpointing = False
 

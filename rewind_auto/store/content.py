@@ -64,7 +64,8 @@ def write_request(db: sqlite3.Connection, content: RequestContent) -> tuple[int 
     for segment in segments[known:]:
         blob = write_blob(db, _pack(redact.request_body(segment.data, content.secrets)))
         row = db.execute(
-            "INSERT INTO nodes (digest, parent, blob) VALUES (?, ?, ?) RETURNING id", (segment.prefix, parent, blob)
+            "INSERT INTO nodes (digest, parent, blob) VALUES (?, ?, ?) RETURNING id",
+            (segment.prefix, parent, blob),
         ).fetchone()
         parent = int(row[0])
     return parent, write_blob(db, content.tail) if content.tail else None
@@ -134,7 +135,8 @@ def read_request(db: sqlite3.Connection, prefix: int | None, tail: int | None) -
             UNION ALL
             SELECT chain.depth + 1, nodes.parent, nodes.blob FROM chain JOIN nodes ON nodes.id = chain.parent
         )
-        SELECT blobs.packed, blobs.data FROM chain JOIN blobs ON blobs.id = chain.blob ORDER BY chain.depth DESC
+        SELECT blobs.packed, blobs.data FROM chain JOIN blobs ON blobs.id = chain.blob
+        ORDER BY chain.depth DESC
         """,
         (prefix,),
     ).fetchall()

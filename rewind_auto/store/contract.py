@@ -56,9 +56,7 @@ class Store(Protocol):
         returned, the step is durable against the death of the process and visible to every reader.
         """
 
-    def claim(
-        self, step: Step, source_id: str, digest: bytes, match: Match, *, lane: str
-    ) -> Claimed | None:
+    def claim(self, step: Step, source_id: str, digest: bytes, match: Match, *, lane: str) -> Claimed | None:
         """Take the first unused recorded answer with this digest and write ``step`` as its hit.
 
         First within ``lane``, then anywhere in the source session. No answer is ever claimed twice for
@@ -68,11 +66,11 @@ class Store(Protocol):
     def claim_step(self, step: Step, source_id: str, source_step: int, match: Match) -> Claimed | None:
         """Like `claim`, for one recorded step. None when it is used by now."""
 
-    def used(self, session_id: str, source_id: str, digest: bytes) -> bool:
-        """Whether the source session has an answer with this exact digest, used or not."""
+    def has(self, session_id: str, digest: bytes) -> bool:
+        """Whether a session has an answer with this exact digest, used or not."""
 
     def unused(self, session_id: str, source_id: str) -> Iterator[tuple[Step, Request]]:
-        """Recorded steps of the source that ``session_id`` has not used, in start order, with their requests."""
+        """Recorded steps of the source that ``session_id`` has not used, in order, with their requests."""
 
     def repeated(self, session_id: str, step: int, fingerprint: Fingerprint) -> bool:
         """Whether the session has a later step with an equal fingerprint: the program tried again."""

@@ -27,8 +27,8 @@ SERVABLE = "('record', 'miss', 'hit')"
 
 _SHORTEST_PREFIX = 4
 _STEP = (
-    "step, kind, decision, match, source_session, source_step, content_session, content_step, lane, exact, canonical,"
-    " started_at, trace_id, span_id, request_prefix, request_tail, response, doc"
+    "step, kind, decision, match, source_session, source_step, content_session, content_step, lane, exact,"
+    " canonical, started_at, trace_id, span_id, request_prefix, request_tail, response, doc"
 )
 
 
@@ -39,61 +39,60 @@ def unknown(ref: str) -> UnknownReferenceError:
 
 def resolve(db: sqlite3.Connection, ref: str, *, for_replay: bool) -> Session:
     """See `Store.resolve`."""
-    originals_first = "mode = 'replay', " if for_replay else ""
+    newest = "mode = 'replay', id DESC" if for_replay else "id DESC"
     if ref == "last":
-        where, values = "1", ()
-    elif ref.startswith("trace:"):
+        session = _one(db, "1", (), newest)
+        if session is None:
+            raise UnknownReferenceError("there is no session yet: nothing has been recorded in this store")
+        return session
+    if ref.startswith("trace:"):
         trace = ref.removeprefix("trace:").lower().removeprefix("0x")
         where = "id IN (SELECT session FROM steps WHERE trace_id = ? AND whole = 1)"
-        return _only(db, where, (trace,), ref, originals_first)
+        session = _one(db, where, (trace,), newest)
     else:
-        row = db.execute("SELECT id FROM sessions WHERE uid = ?", (ref,)).fetchone()
-        if row:
-            return _one(db, "id = ?", row, "id")
-        if db.execute("SELECT 1 FROM sessions WHERE name = ? LIMIT 1", (ref,)).fetchone():
-            where, values = "name = ?", (ref,)
-        elif len(ref) >= _SHORTEST_PREFIX and ref.isalnum():
-            found = db.execute("SELECT id FROM sessions WHERE uid LIKE ? || '%' LIMIT 2", (ref.lower(),)).fetchall()
-            if len(found) > 1:
-                raise UnknownReferenceError(f"{ref!r} is the beginning of more than one session id")
-            if not found:
-                raise unknown(ref)
-            where, values = "id = ?", found[0]
-        else:
-            raise unknown(ref)
-    session = _one(db, where, values, f"{originals_first}id DESC")
-    if session is None:
-        raise UnknownReferenceError("there is no session yet: nothing has been recorded in this store")
-    return session
-
-
-def _only(db: sqlite3.Connection, where: str, values: tuple[Any, ...], ref: str, order: str) -> Session:
-    session = _one(db, where, values, f"{order}id DESC")
+        session = _one(db, "uid = ?", (ref,)) or _one(db, "name = ?", (ref,), newest) or _by_prefix(db, ref)
     if session is None:
         raise unknown(ref)
     return session
 
 
-def _one(db: sqlite3.Connection, where: str, values: tuple[Any, ...], order: str) -> Any:
+def _by_prefix(db: sqlite3.Connection, ref: str) -> Session | None:
+    if len(ref) < _SHORTEST_PREFIX or not ref.isalnum():
+        return None
+    found = db.execute("SELECT id FROM sessions WHERE uid LIKE ? || '%' LIMIT 2", (ref.lower(),)).fetchall()
+    if len(found) > 1:
+        raise UnknownReferenceError(f"{ref!r} is the beginning of more than one session id")
+    return _one(db, "id = ?", found[0]) if found else None
+
+
+def _one(
+    db: sqlite3.Connection, where: str, values: tuple[Any, ...], order: str = "id DESC"
+) -> Session | None:
     row = db.execute(f"{_SESSIONS} WHERE {where} ORDER BY {order} LIMIT 1", values).fetchone()
-    return _session(db, row) if row else None
+    if row is None:
+        return None
+    counts = db.execute(f"{_COUNTS} AND session = ? GROUP BY decision", row[:1]).fetchall()
+    return _session(row, {decision: number for _, decision, number in counts})
 
 
 _SESSIONS = (
-    "SELECT id, uid, name, mode, status, parent, fork_step, started_at, ended_at, command, pid, pid_mark FROM sessions"
+    "SELECT id, uid, name, mode, status, parent, fork_step, started_at, ended_at, command, pid, pid_mark"
+    " FROM sessions"
 )
+_COUNTS = "SELECT session, decision, count(*) FROM steps WHERE whole = 1"
 
 
 def sessions(db: sqlite3.Connection) -> list[Session]:
     """All sessions, newest first."""
-    return [_session(db, row) for row in db.execute(f"{_SESSIONS} ORDER BY id DESC").fetchall()]
+    counts: dict[int, dict[str, int]] = {}  # one query for all: twice as fast as one each
+    for key, decision, number in db.execute(f"{_COUNTS} GROUP BY session, decision"):
+        counts.setdefault(key, {})[decision] = number
+    rows = db.execute(f"{_SESSIONS} ORDER BY id DESC").fetchall()
+    return [_session(row, counts.get(row[0], {})) for row in rows]
 
 
-def _session(db: sqlite3.Connection, row: tuple[Any, ...]) -> Session:
-    key, uid, name, mode, status, parent, fork_step, started_at, ended_at, command, pid, mark = row
-    counts = db.execute(
-        "SELECT decision, count(*) FROM steps WHERE session = ? AND whole = 1 GROUP BY decision", (key,)
-    ).fetchall()
+def _session(row: tuple[Any, ...], decisions: dict[str, int]) -> Session:
+    _, uid, name, mode, status, parent, fork_step, started_at, ended_at, command, pid, mark = row
     if status == "running" and not _alive(pid, mark):
         status = "interrupted" if ended_at is None else "completed"
     return Session(
@@ -107,8 +106,8 @@ def _session(db: sqlite3.Connection, row: tuple[Any, ...]) -> Session:
         ended_at=ended_at,
         command=tuple(json.loads(command)),
         pid=pid,
-        steps=sum(n for _, n in counts),
-        decisions=dict(counts),
+        steps=sum(decisions.values()),
+        decisions=decisions,
     )
 
 
@@ -133,7 +132,9 @@ def _alive(pid: int, mark: str) -> bool:
 
 def steps(db: sqlite3.Connection, session_id: str, key: int) -> list[Step]:
     """The whole steps of a session, in start order."""
-    rows = db.execute(f"SELECT {_STEP} FROM steps WHERE session = ? AND whole = 1 ORDER BY step", (key,)).fetchall()
+    rows = db.execute(
+        f"SELECT {_STEP} FROM steps WHERE session = ? AND whole = 1 ORDER BY step", (key,)
+    ).fetchall()
     uids: dict[int, str] = {}
     return [_step(db, session_id, row, uids) for row in rows]
 
@@ -164,7 +165,9 @@ def _step(db: sqlite3.Connection, session_id: str, row: tuple[Any, ...], uids: d
 
 def recording(db: sqlite3.Connection, key: int, number: int) -> Recording | None:
     """What a step keeps; for a hit, its recording."""
-    row = db.execute(f"SELECT {_STEP} FROM steps WHERE session = ? AND step = ? AND whole = 1", (key, number)).fetchone()
+    row = db.execute(
+        f"SELECT {_STEP} FROM steps WHERE session = ? AND step = ? AND whole = 1", (key, number)
+    ).fetchone()
     if row is None:
         return None
     if row[6] is not None:
@@ -199,14 +202,16 @@ class Served(NamedTuple):
 
 
 SERVED = (
-    "SELECT s.session, s.step, s.content_session, s.content_step, s.exact, s.canonical, s.trace_id, s.span_id, s.doc,"
-    " b.packed, b.data FROM steps s LEFT JOIN blobs b ON b.id = s.response"
+    "SELECT s.session, s.step, s.content_session, s.content_step, s.exact, s.canonical, s.trace_id,"
+    " s.span_id, s.doc, b.packed, b.data FROM steps s LEFT JOIN blobs b ON b.id = s.response"
 )
 
 
 def served_step(db: sqlite3.Connection, session: int, number: int) -> Served:
     """What is read of one step to serve it."""
-    row = db.execute(f"{SERVED} WHERE s.session = ? AND s.step = ? AND s.whole = 1", (session, number)).fetchone()
+    row = db.execute(
+        f"{SERVED} WHERE s.session = ? AND s.step = ? AND s.whole = 1", (session, number)
+    ).fetchone()
     if row is None:
         raise StoreError(f"recorded step {number} is gone")
     return Served(*row)

@@ -63,5 +63,9 @@ SCHEMA = (
     """,
     "CREATE TABLE blobs (id INTEGER PRIMARY KEY, digest BLOB, packed INTEGER NOT NULL, data BLOB NOT NULL)",
     "CREATE UNIQUE INDEX blobs_digest ON blobs (digest) WHERE digest IS NOT NULL",
-    "CREATE TABLE nodes (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, parent INTEGER, blob INTEGER NOT NULL)",
+    """
+    CREATE TABLE nodes (
+        id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, parent INTEGER, blob INTEGER NOT NULL
+    )
+    """,
 )

@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from rewind_auto.core import redact
-from rewind_auto.core.model import Decision, Fingerprint, Match, Mode, Recording, Request, Session, Step, StepRef
+from rewind_auto.core.model import (
+    Decision,
+    Fingerprint,
+    Match,
+    Mode,
+    Recording,
+    Request,
+    Session,
+    Step,
+    StepRef,
+)
 from rewind_auto.store import content, reading
 from rewind_auto.store.codec import dump_doc, dump_hit
 from rewind_auto.store.connection import Connection
@@ -60,7 +70,10 @@ class SqliteStore:
 
     def finish(self, session_id: str, status: str) -> None:
         with self._connection.writing() as db:
-            db.execute("UPDATE sessions SET status = ?, ended_at = ? WHERE uid = ?", (status, time.time(), session_id))
+            db.execute(
+                "UPDATE sessions SET status = ?, ended_at = ? WHERE uid = ?",
+                (status, time.time(), session_id),
+            )
 
     def resolve(self, ref: str, *, for_replay: bool = False) -> Session:
         with self._connection.reading() as db:
@@ -86,12 +99,14 @@ class SqliteStore:
     def prepare(self, step: Step, recording: Recording | None) -> Callable[[], int]:
         values = _columns(step)
         request = response = None
+        secrets: tuple[bytes, ...] = ()
+        step.url = redact.url(step.url)
         if recording is not None:
             recording, secrets = redact.recording(recording, body=False)
-            step.url, step.error = recording.request.url, redact.text(step.error, secrets) if step.error else None
-            step.note = redact.text(step.note, secrets) if step.note else None
             request = content.prepare_request(recording.request.body, secrets)
             response = content.prepare_response(recording.body)
+        step.error = step.error and redact.text(step.error, secrets)
+        step.note = step.note and redact.text(step.note, secrets)
         values["doc"] = dump_doc(step, recording)
 
         def attempt() -> int:
@@ -133,10 +148,10 @@ class SqliteStore:
         self, db: sqlite3.Connection, me: int, source: int, digest: bytes, lane: str
     ) -> reading.Served | None:
         """The first step of the source with this digest that nobody has used: of this lane, else of any."""
-        for wanted in (lane, None):
+        for wanted, query, more in ((lane, _NEXT_IN_LANE, (lane,)), (None, _NEXT_ANYWHERE, ())):
             key = (source, digest, wanted)
-            values = (digest, source, self._used_below.get(key, 0), me, source, lane)
-            row = db.execute(_NEXT_IN_LANE if wanted is not None else _NEXT_ANYWHERE, values[: 6 if wanted is not None else 5]).fetchone()
+            below = self._used_below.get(key, 0)
+            row = db.execute(query, (digest, source, below, me, source, *more)).fetchone()
             if row:
                 self._used_below[key] = row[1]
                 return reading.Served(*row)
@@ -187,11 +202,11 @@ class SqliteStore:
         step.step = row[0]
         return Claimed(step.step, origin, match, recording)
 
-    def used(self, session_id: str, source_id: str, digest: bytes) -> bool:
+    def has(self, session_id: str, digest: bytes) -> bool:
         with self._connection.reading() as db:
             row = db.execute(
                 "SELECT 1 FROM steps WHERE exact = ? AND session = ? AND whole = 1 LIMIT 1",
-                (digest, self._key(db, source_id)),
+                (digest, self._key(db, session_id)),
             ).fetchone()
             return row is not None
 
@@ -280,15 +295,15 @@ _COMPLETE = (
     " WHERE session = :session AND step = :step"
 )
 _NEXT_ANYWHERE = (
-    f"{reading.SERVED} WHERE s.exact = ? AND s.session = ? AND s.step > ? AND s.decision IN {reading.SERVABLE}"
-    " AND NOT EXISTS (SELECT 1 FROM steps h WHERE h.session = ? AND h.source_session = ? AND h.source_step = s.step)"
-    " ORDER BY s.step LIMIT 1"
+    f"{reading.SERVED} WHERE s.exact = ? AND s.session = ? AND s.step > ?"
+    f" AND s.decision IN {reading.SERVABLE} AND NOT EXISTS (SELECT 1 FROM steps h"
+    " WHERE h.session = ? AND h.source_session = ? AND h.source_step = s.step) ORDER BY s.step LIMIT 1"
 )
 _NEXT_IN_LANE = _NEXT_ANYWHERE.replace(" ORDER", " AND s.lane = ? ORDER")
 _IS_USED = "SELECT 1 FROM steps WHERE session = :me AND source_session = :source AND source_step = :step"
 _HIT = (
-    "INSERT INTO steps (session, step, whole, decision, kind, match, source_session, source_step, content_session,"
-    " content_step, lane, exact, canonical, started_at, trace_id, span_id, doc)"
+    "INSERT INTO steps (session, step, whole, decision, kind, match, source_session, source_step,"
+    " content_session, content_step, lane, exact, canonical, started_at, trace_id, span_id, doc)"
     " VALUES (?, (SELECT coalesce(max(step), 0) + 1 FROM steps WHERE session = ?), 1, 'hit',"
     " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING step"
 )
