@@ -175,13 +175,13 @@ class _Totals:
         (self._saved if step.decision is Decision.HIT else self._spent).add(step.usage or {}, seconds)
 
     def text(self) -> Text:
-        total = Text(output.count(self._decisions.total(), "step"), "bold").append(": ", "bold")
-        parts = [total.append_text(output.decisions(self._decisions))]
+        said = Text().append(f"{output.count(self._decisions.total(), 'step')}: ", "bold")
+        said.append_text(output.decisions(self._decisions))
         if self._saved:
-            parts.append(Text(f"saved {self._saved}", "green"))
+            said.append(" · ", "dim").append(f"saved {self._saved}", "green")
         if self._spent:
-            parts.append(Text(f"spent {self._spent}"))
-        return Text(" · ", "dim").join(parts)
+            said.append(" · ", "dim").append(f"spent {self._spent}")
+        return said
 
 
 class _Spending:
