@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
 from rewind_auto.core import sse
 from rewind_auto.providers import parts
-from rewind_auto.providers.info import Message, Part, RequestInfo, ResponseInfo, ToolDefinition
+from rewind_auto.providers.info import (
+    Message,
+    Part,
+    RequestContent,
+    RequestInfo,
+    ResponseInfo,
+    ToolDefinition,
+)
 from rewind_auto.providers.reading import (
     arguments,
     documents,
@@ -47,13 +54,11 @@ _GROWING = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class MessagesRequest(RequestInfo):
+class MessagesRequest(RequestContent):
     """A request for a message."""
 
-    document: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    __slots__ = ()
 
-    @property
     def input_messages(self) -> list[Message]:
         """The chat history."""
         return [
@@ -61,12 +66,10 @@ class MessagesRequest(RequestInfo):
             for message in objects(self.document.get("messages"))
         ]
 
-    @property
     def system_instructions(self) -> list[Part]:
         """What stands in ``system``."""
         return _content_parts(self.document.get("system"))
 
-    @property
     def tool_definitions(self) -> list[ToolDefinition]:
         """The tools offered."""
         made: list[ToolDefinition] = []
@@ -78,30 +81,13 @@ class MessagesRequest(RequestInfo):
         return made
 
 
-@dataclass(frozen=True, slots=True)
-class MessagesResponse(ResponseInfo):
-    """An answer, whole or streamed."""
-
-    body: bytes = field(default=b"", repr=False, compare=False)
-
-    @property
-    def output_messages(self) -> list[Message]:
-        """The one message."""
-        document = _document(self.body)
-        if "content" not in document:
-            return []
-        made = parts.message("assistant", _content_parts(document["content"]))
-        made["finish_reason"] = _finish_reason(document)
-        return [made]
-
-
 def request_info(path: str, body: bytes) -> RequestInfo:
     """Read the body of a request. Where the body names no model, the path does."""
     document = obj(parse(body))
     path = path.partition("?")[0]
     named = _MODEL_IN_PATH.search(path)
     config = obj(document.get("output_config"))
-    return MessagesRequest(
+    return RequestInfo(
         model=text(document.get("model")) or (unquote(named[1] or named[2]) if named else None),
         stream=document.get("stream") is True or path.endswith(":streamRawPredict"),
         temperature=number(document.get("temperature")),
@@ -111,21 +97,29 @@ def request_info(path: str, body: bytes) -> RequestInfo:
         stop_sequences=texts(document.get("stop_sequences")),
         output_type="json" if pick(config, "format") or document.get("output_format") else None,
         reasoning_level=text(config.get("effort")),
-        document=document,
+        content=MessagesRequest(document),
     )
 
 
 def response_info(body: bytes) -> ResponseInfo:
     """Read the body of an answer: one JSON document, or a stream as far as it came."""
     document = _document(body, content=False)
-    return MessagesResponse(
+    return ResponseInfo(
         model=text(document.get("model")),
         id=text(document.get("id")),
         finish_reasons=(_finish_reason(document),) if document.get("role") else (),
         usage=_usage(obj(document.get("usage"))),
         error=error_code(document),
-        body=body,
+        messages=partial(_output_messages, body),
     )
+
+
+def _output_messages(body: bytes) -> list[Message]:
+    document = _document(body)
+    if "content" not in document:
+        return []
+    made = parts.message("assistant", _content_parts(document["content"]))
+    return [{**made, "finish_reason": _finish_reason(document)}]
 
 
 def _usage(counts: dict[str, Any]) -> dict[str, int]:

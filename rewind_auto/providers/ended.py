@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rewind_auto.core import sse
-from rewind_auto.providers.gemini import answers
-from rewind_auto.providers.reading import is_json, obj, objects, parse, text
+from rewind_auto.providers.reading import documents, is_json, obj, objects, parse, text
 
 _DONE = b"[DONE]"
 _LAST_TYPES = {
@@ -26,7 +25,7 @@ def ended(shape: str, body: bytes) -> bool:
     if shape == "ollama":
         return _is_last_answer(shape, obj(parse(body.rstrip().rpartition(b"\n")[2])))
     if shape == "gemini" and is_json(body):
-        return _is_last_answer(shape, next(reversed(answers(body)), {}))
+        return _is_last_answer(shape, next(reversed(documents(body)), {}))
     if not shape.startswith(("openai-", "anthropic", "gemini")):
         return False
     for _, data in reversed(sse.last_events(body)):

@@ -7,14 +7,21 @@ content. Requests mix camelCase and snake_case: google-genai 3 itself sends both
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from typing import Any
 from urllib.parse import unquote
 
 from rewind_auto.core import sse
 from rewind_auto.providers import parts
-from rewind_auto.providers.info import Message, Part, RequestInfo, ResponseInfo, ToolDefinition
+from rewind_auto.providers.info import (
+    Message,
+    Part,
+    RequestContent,
+    RequestInfo,
+    ResponseInfo,
+    ToolDefinition,
+)
 from rewind_auto.providers.reading import (
     documents,
     error_code,
@@ -49,13 +56,11 @@ _FINISH_REASONS = {
 _OUTPUT_TYPES = {"IMAGE": "image", "AUDIO": "speech"}
 
 
-@dataclass(frozen=True, slots=True)
-class GenerateRequest(RequestInfo):
+class GenerateRequest(RequestContent):
     """A request for content."""
 
-    document: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    __slots__ = ()
 
-    @property
     def input_messages(self) -> list[Message]:
         """The contents. Gemini's "model" is the assistant."""
         contents = self.document.get("contents")
@@ -64,12 +69,10 @@ class GenerateRequest(RequestInfo):
             for content in objects([contents] if isinstance(contents, dict) else contents)
         ]
 
-    @property
     def system_instructions(self) -> list[Part]:
         """What stands in ``systemInstruction``."""
         return _content_parts(obj(pick(self.document, "systemInstruction", "system_instruction")))
 
-    @property
     def tool_definitions(self) -> list[ToolDefinition]:
         """The functions declared and the tools of Google's own that were switched on."""
         made: list[ToolDefinition] = []
@@ -82,22 +85,6 @@ class GenerateRequest(RequestInfo):
         return made
 
 
-@dataclass(frozen=True, slots=True)
-class GenerateResponse(ResponseInfo):
-    """An answer, whole or streamed."""
-
-    document: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
-
-    @property
-    def output_messages(self) -> list[Message]:
-        """One message for each candidate."""
-        made: list[Message] = []
-        for candidate in objects(self.document.get("candidates")):
-            message = parts.message("assistant", _content_parts(obj(candidate.get("content"))))
-            made.append({**message, "finish_reason": _finish_reason(candidate)})
-        return made
-
-
 def request_info(path: str, body: bytes) -> RequestInfo:
     """Read a request for content. The path says the model, and whether the answer is streamed."""
     document = obj(parse(body))
@@ -105,7 +92,7 @@ def request_info(path: str, body: bytes) -> RequestInfo:
     thinking = obj(pick(config, "thinkingConfig", "thinking_config"))
     level = text(pick(thinking, "thinkingLevel", "thinking_level"))
     path = path.partition("?")[0]
-    return GenerateRequest(
+    return RequestInfo(
         model=_model(path),
         stream=path.endswith(":streamGenerateContent"),
         temperature=number(config.get("temperature")),
@@ -119,7 +106,7 @@ def request_info(path: str, body: bytes) -> RequestInfo:
         stop_sequences=texts(pick(config, "stopSequences", "stop_sequences")),
         output_type=_output_type(config),
         reasoning_level=level,
-        document=document,
+        content=GenerateRequest(document),
     )
 
 
@@ -133,23 +120,31 @@ def embeddings_request(path: str, body: bytes) -> RequestInfo:
 
 def response_info(body: bytes) -> ResponseInfo:
     """Read the body of an answer: one JSON document, an array of them, or a stream as far as it came."""
-    document = _fold(answers(body))
+    document = _fold(_answers(body))
     candidates = objects(document.get("candidates"))
     reasons = tuple(_finish_reason(candidate) for candidate in candidates)
     blocked = text(obj(document.get("promptFeedback")).get("blockReason"))
     if blocked and not reasons:
         reasons = (_FINISH_REASONS.get(blocked, blocked.lower()),)
-    return GenerateResponse(
+    return ResponseInfo(
         model=text(document.get("modelVersion")),
         id=text(document.get("responseId")),
         finish_reasons=reasons,
         usage=_usage(obj(document.get("usageMetadata"))),
         error=error_code(document),
-        document=document,
+        messages=partial(_output_messages, candidates),
     )
 
 
-def answers(body: bytes) -> list[dict[str, Any]]:
+def _output_messages(candidates: list[dict[str, Any]]) -> list[Message]:
+    made: list[Message] = []
+    for candidate in candidates:
+        message = parts.message("assistant", _content_parts(obj(candidate.get("content"))))
+        made.append({**message, "finish_reason": _finish_reason(candidate)})
+    return made
+
+
+def _answers(body: bytes) -> list[dict[str, Any]]:
     """The answers in a body, one for each step of a stream."""
     if is_json(body):
         return documents(body)

@@ -1,12 +1,12 @@
 """What a request asked for and a response gave, in the words of the GenAI semantic conventions.
 
 Messages, parts and tool definitions are plain dictionaries in the JSON schema of those conventions. They
-are worked out at every access, from what the instance keeps of the body: a call that nobody looks into
-pays nothing.
+are worked out at every access, from what was kept of the body: a call that nobody looks into pays nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +45,27 @@ _RESPONSE_ATTRIBUTES = (
 _UNSAID = {"gen_ai.request.choice.count": 1, "openai.request.service_tier": "auto"}
 
 
+class RequestContent:
+    """What a request says to the model. Each wire shape has a subclass that reads its documents."""
+
+    __slots__ = ("document",)
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
+
+    def input_messages(self) -> list[Message]:
+        """The chat history, oldest first: ``{"role", "parts"}``."""
+        return []
+
+    def system_instructions(self) -> list[Part]:
+        """Instructions that the provider's format keeps apart from the chat history."""
+        return []
+
+    def tool_definitions(self) -> list[ToolDefinition]:
+        """The tools offered to the model: ``{"type", "name"}`` and what was said about them."""
+        return []
+
+
 @dataclass(frozen=True, slots=True)
 class RequestInfo:
     """What a request asks for. None or empty: not said, or not understood.
@@ -73,6 +94,7 @@ class RequestInfo:
     previous_response_id: str | None = None
     dimension_count: int | None = None
     encoding_formats: tuple[str, ...] = ()
+    content: RequestContent = field(default=RequestContent({}), repr=False, compare=False)
 
     def attributes(self) -> dict[str, Any]:
         """Span attributes by name, without the model, the messages and whatever was not said."""
@@ -81,17 +103,17 @@ class RequestInfo:
     @property
     def input_messages(self) -> list[Message]:
         """The chat history, oldest first: ``{"role", "parts"}``."""
-        return []
+        return self.content.input_messages()
 
     @property
     def system_instructions(self) -> list[Part]:
         """Instructions that the provider's format keeps apart from the chat history."""
-        return []
+        return self.content.system_instructions()
 
     @property
     def tool_definitions(self) -> list[ToolDefinition]:
         """The tools offered to the model: ``{"type", "name"}`` and what was said about them."""
-        return []
+        return self.content.tool_definitions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +137,7 @@ class ResponseInfo:
     service_tier: str | None = None
     system_fingerprint: str | None = None
     conversation_id: str | None = None
+    messages: Callable[[], list[Message]] = field(default=list, repr=False, compare=False)
 
     def attributes(self) -> dict[str, Any]:
         """Span attributes by name, without the usage and the messages."""
@@ -123,7 +146,7 @@ class ResponseInfo:
     @property
     def output_messages(self) -> list[Message]:
         """One message for each choice: ``{"role", "parts", "finish_reason"}``."""
-        return []
+        return self.messages()
 
     @property
     def text(self) -> str:

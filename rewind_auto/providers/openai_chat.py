@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
 from rewind_auto.core import sse
 from rewind_auto.providers import parts
 from rewind_auto.providers.chat_stream import fold
-from rewind_auto.providers.info import Message, Part, RequestInfo, ResponseInfo, ToolDefinition
+from rewind_auto.providers.info import (
+    Message,
+    Part,
+    RequestContent,
+    RequestInfo,
+    ResponseInfo,
+    ToolDefinition,
+)
 from rewind_auto.providers.reading import (
     documents,
     error_code,
@@ -34,7 +41,7 @@ from rewind_auto.providers.reading import (
     usage,
 )
 
-FINISH_REASONS = {
+_FINISH_REASONS = {
     "tool_calls": "tool_call",
     "function_call": "tool_call",
     "model_length": "length",  # Mistral
@@ -47,13 +54,11 @@ _TELLING_CHUNK = re.compile(rb'"(?:usage|finish_reason|error|x_groq)"\s*:\s*[^\s
 _DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest(RequestInfo):
+class ChatRequest(RequestContent):
     """A request for a chat, or for the completion of a prompt."""
 
-    document: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    __slots__ = ()
 
-    @property
     def input_messages(self) -> list[Message]:
         """The chat history, system messages included; or the prompt, as one message of the user."""
         if "messages" not in self.document and "prompt" in self.document:
@@ -64,7 +69,6 @@ class ChatRequest(RequestInfo):
             for message in objects(self.document.get("messages"))
         ]
 
-    @property
     def tool_definitions(self) -> list[ToolDefinition]:
         """The tools offered, and what was offered as functions before there were tools."""
         tools = objects(self.document.get("tools"))
@@ -72,23 +76,11 @@ class ChatRequest(RequestInfo):
         return [made for tool in tools for made in _tool(tool)] + [_function(one) for one in functions]
 
 
-@dataclass(frozen=True, slots=True)
-class ChatResponse(ResponseInfo):
-    """An answer, whole or streamed."""
-
-    body: bytes = field(default=b"", repr=False, compare=False)
-
-    @property
-    def output_messages(self) -> list[Message]:
-        """One message for each choice."""
-        return [_output_message(choice) for choice in objects(_document(self.body).get("choices"))]
-
-
 def request_info(path: str, body: bytes) -> RequestInfo:
     """Read the body of a request. The path names the model where a deployment of Azure's stands for it."""
     document = obj(parse(body))
     deployment = _DEPLOYMENT.search(path)
-    return ChatRequest(
+    return RequestInfo(
         model=text(document.get("model")) or (unquote(deployment[1]) if deployment else None),
         stream=document.get("stream") is True,
         temperature=number(document.get("temperature")),
@@ -103,7 +95,7 @@ def request_info(path: str, body: bytes) -> RequestInfo:
         output_type=_output_type(document),
         reasoning_level=text(pick(document, "reasoning_effort")) or _reasoning_effort(document),
         service_tier=text(document.get("service_tier")),
-        document=document,
+        content=ChatRequest(document),
     )
 
 
@@ -115,7 +107,7 @@ def response_info(body: bytes) -> ResponseInfo:
         # Cut before its end: chunks that tell nothing may be all there is of a choice.
         document = _document(body)
         choices = objects(document.get("choices"))
-    return ChatResponse(
+    return ResponseInfo(
         model=text(document.get("model")),
         id=text(document.get("id")),
         finish_reasons=tuple(_finish_reason(choice) for choice in choices),
@@ -123,7 +115,7 @@ def response_info(body: bytes) -> ResponseInfo:
         error=error_code(document),
         service_tier=text(document.get("service_tier")),
         system_fingerprint=text(document.get("system_fingerprint")),
-        body=body,
+        messages=partial(_output_messages, body),
     )
 
 
@@ -167,7 +159,11 @@ def _chunks(body: bytes, telling: re.Pattern[bytes] | None) -> Iterator[dict[str
 
 def _finish_reason(choice: dict[str, Any]) -> str:
     reason = text(choice.get("finish_reason"))
-    return "error" if reason is None else FINISH_REASONS.get(reason, reason)
+    return "error" if reason is None else _FINISH_REASONS.get(reason, reason)
+
+
+def _output_messages(body: bytes) -> list[Message]:
+    return [_output_message(choice) for choice in objects(_document(body).get("choices"))]
 
 
 def _output_message(choice: dict[str, Any]) -> Message:

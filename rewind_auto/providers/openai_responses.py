@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from rewind_auto.core import sse
 from rewind_auto.providers import parts
-from rewind_auto.providers.info import Message, Part, RequestInfo, ResponseInfo, ToolDefinition
+from rewind_auto.providers.info import (
+    Message,
+    Part,
+    RequestContent,
+    RequestInfo,
+    ResponseInfo,
+    ToolDefinition,
+)
 from rewind_auto.providers.openai_chat import read_usage
 from rewind_auto.providers.reading import (
     documents,
@@ -42,13 +49,11 @@ _ASKED_OF_THE_PROGRAM = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ResponsesRequest(RequestInfo):
+class ResponsesRequest(RequestContent):
     """A request for a response."""
 
-    document: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    __slots__ = ()
 
-    @property
     def input_messages(self) -> list[Message]:
         """One message for each input item."""
         given = self.document.get("input")
@@ -56,12 +61,10 @@ class ResponsesRequest(RequestInfo):
             return [parts.message("user", parts.said(given))]
         return [parts.message(_role(item), _item_parts(item)) for item in objects(given)]
 
-    @property
     def system_instructions(self) -> list[Part]:
         """What stands in ``instructions``; system messages among the input stay there."""
         return parts.said(self.document.get("instructions"))
 
-    @property
     def tool_definitions(self) -> list[ToolDefinition]:
         """The tools offered."""
         made: list[ToolDefinition] = []
@@ -73,30 +76,12 @@ class ResponsesRequest(RequestInfo):
         return made
 
 
-@dataclass(frozen=True, slots=True)
-class ResponsesResponse(ResponseInfo):
-    """An answer, whole or streamed."""
-
-    body: bytes = field(default=b"", repr=False, compare=False)
-
-    @property
-    def output_messages(self) -> list[Message]:
-        """One message: the items of a response belong to one generation."""
-        document = _document(self.body)
-        items = objects(document.get("output"))
-        if not items:
-            return []
-        made = parts.message("assistant", [part for item in items for part in _item_parts(item)])
-        made["finish_reason"] = _finish_reason(document) or "error"
-        return [made]
-
-
 def request_info(path: str, body: bytes) -> RequestInfo:  # noqa: ARG001 - one signature for all shapes
     """Read the body of a request."""
     document = obj(parse(body))
     conversation = document.get("conversation")
     format_ = text(obj(obj(document.get("text")).get("format")).get("type"))
-    return ResponsesRequest(
+    return RequestInfo(
         model=text(document.get("model")),
         stream=document.get("stream") is True,
         temperature=number(document.get("temperature")),
@@ -107,7 +92,7 @@ def request_info(path: str, body: bytes) -> RequestInfo:  # noqa: ARG001 - one s
         service_tier=text(document.get("service_tier")),
         conversation_id=text(conversation) or text(obj(conversation).get("id")),
         previous_response_id=text(document.get("previous_response_id")),
-        document=document,
+        content=ResponsesRequest(document),
     )
 
 
@@ -118,7 +103,7 @@ def response_info(body: bytes) -> ResponseInfo:
         # Cut before its end, or from a gateway that leaves the output out of the last event.
         document = _document(body)
     finish_reason = _finish_reason(document)
-    return ResponsesResponse(
+    return ResponseInfo(
         model=text(document.get("model")),
         id=text(document.get("id")),
         finish_reasons=(finish_reason,) if finish_reason else (),
@@ -126,8 +111,18 @@ def response_info(body: bytes) -> ResponseInfo:
         error=error_code(document),
         service_tier=text(document.get("service_tier")),
         conversation_id=text(obj(document.get("conversation")).get("id")),
-        body=body,
+        messages=partial(_output_messages, body),
     )
+
+
+def _output_messages(body: bytes) -> list[Message]:
+    """One message: the items of a response belong to one generation."""
+    document = _document(body)
+    items = objects(document.get("output"))
+    if not items:
+        return []
+    made = parts.message("assistant", [part for item in items for part in _item_parts(item)])
+    return [{**made, "finish_reason": _finish_reason(document) or "error"}]
 
 
 def _document(body: bytes, telling: re.Pattern[bytes] | None = None) -> dict[str, Any]:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
+from typing import Any
 
-from rewind_auto.providers import anthropic, gemini, openai_chat, openai_media, openai_responses
 from rewind_auto.providers.ended import ended
 from rewind_auto.providers.info import RequestInfo, ResponseInfo
 from rewind_auto.providers.reading import is_json
 
 __all__ = ["RequestInfo", "ResponseInfo", "ended", "request_info", "response_info"]
 
-_READERS: dict[str, tuple[Callable[[str, bytes], RequestInfo], Callable[[bytes], ResponseInfo]]] = {
-    "openai-chat": (openai_chat.request_info, openai_chat.response_info),
-    "openai-completions": (openai_chat.request_info, openai_chat.response_info),
-    "openai-responses": (openai_responses.request_info, openai_responses.response_info),
-    "openai-embeddings": (openai_media.embeddings_request, openai_media.response_info),
-    "openai-images": (openai_media.images_request, openai_media.response_info),
-    "openai-audio": (openai_media.audio_request, openai_media.response_info),
-    "anthropic": (anthropic.request_info, anthropic.response_info),
-    "gemini": (gemini.request_info, gemini.response_info),
-    "gemini-embeddings": (gemini.embeddings_request, gemini.response_info),
+# Module, function for requests, function for answers. A program speaks one or two: the others stay out.
+_READERS = {
+    "openai-chat": ("openai_chat", "request_info", "response_info"),
+    "openai-completions": ("openai_chat", "request_info", "response_info"),
+    "openai-responses": ("openai_responses", "request_info", "response_info"),
+    "openai-embeddings": ("openai_media", "embeddings_request", "response_info"),
+    "openai-images": ("openai_media", "images_request", "response_info"),
+    "openai-audio": ("openai_media", "audio_request", "response_info"),
+    "anthropic": ("anthropic", "request_info", "response_info"),
+    "gemini": ("gemini", "request_info", "response_info"),
+    "gemini-embeddings": ("gemini", "embeddings_request", "response_info"),
 }
-
-
 _DATA = ("audio/", "image/", "video/", "application/octet-stream")
 _GENERATIONS = ("openai-chat", "openai-completions", "openai-responses", "anthropic", "gemini")
 
@@ -38,7 +37,10 @@ def request_info(shape: str, path: str, body: bytes) -> RequestInfo:
         body: what was sent. One that is cut, broken or of another shape tells less, and raises nothing.
     """
     reader = _READERS.get(shape)
-    return RequestInfo() if reader is None else reader[0](path, body)
+    if reader is None:
+        return RequestInfo()
+    info: RequestInfo = getattr(_module(reader[0]), reader[1])(path, body)
+    return info
 
 
 def response_info(shape: str, body: bytes, content_type: str = "", *, stream: bool = False) -> ResponseInfo:
@@ -54,7 +56,11 @@ def response_info(shape: str, body: bytes, content_type: str = "", *, stream: bo
     reader = _READERS.get(shape)
     if reader is None or content_type.startswith(_DATA):
         return ResponseInfo()
-    info = reader[1](body)
+    info: ResponseInfo = getattr(_module(reader[0]), reader[2])(body)
     if stream and not info.finish_reasons and shape in _GENERATIONS and not is_json(body):
         return replace(info, finish_reasons=("error",))
     return info
+
+
+def _module(name: str) -> Any:
+    return import_module(f"{__package__}.{name}")

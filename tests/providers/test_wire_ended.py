@@ -83,6 +83,20 @@ def test_what_comes_after_the_last_event_changes_nothing() -> None:
     assert ended("gemini", STREAMS["gemini"] + b'data: {"usageMetadata": {"totalTokenCount": 9}}\n\n')
 
 
+@pytest.mark.parametrize(
+    ("shape", "last"),
+    [
+        ("openai-images", "image_edit.completed"),
+        ("openai-images", "error"),
+        ("openai-audio", "speech.audio.done"),
+        ("openai-audio", "error"),
+    ],
+)
+def test_media_have_ends_of_their_own(shape: str, last: str) -> None:
+    assert ended(shape, sse([{"type": last}], named=True))
+    assert not ended(shape, sse([{"type": "image_generation.partial_image"}], named=True))
+
+
 def test_a_candidate_that_finished_early_does_not_end_the_others() -> None:
     steps = [
         {"candidates": [{"index": 1, "finishReason": "STOP"}]},
@@ -110,8 +124,11 @@ def test_nothing_is_not_ended(shape: str, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b": alive\n\n", b"data: {"])
-def test_a_stream_cut_before_its_first_event_is_a_generation_that_failed(body: bytes) -> None:
-    assert response_info("openai-chat", body, stream=True).finish_reasons == ("error",)
-    assert response_info("openai-chat", body).finish_reasons == ()
+@pytest.mark.parametrize(
+    "shape", ["openai-chat", "openai-completions", "openai-responses", "anthropic", "gemini"]
+)
+def test_a_stream_cut_before_its_first_event_is_a_generation_that_failed(shape: str, body: bytes) -> None:
+    assert response_info(shape, body, stream=True).finish_reasons == ("error",)
+    assert response_info(shape, body).finish_reasons == ()
     assert response_info("openai-audio", body, stream=True).finish_reasons == ()
     assert response_info("openai-chat", b'{"error": "no"}', stream=True).finish_reasons == ()

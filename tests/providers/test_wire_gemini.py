@@ -288,14 +288,111 @@ def test_an_error_is_no_answer(wrap: str) -> None:
     assert (info.error, info.finish_reasons, info.output_messages) == ("RESOURCE_EXHAUSTED", (), [])
 
 
-@pytest.mark.parametrize("reason", list(types.FinishReason))
-def test_every_reason_of_the_sdk_has_a_word(reason: types.FinishReason) -> None:
-    body = json.dumps({"candidates": [{"finishReason": reason.value}]}).encode()
-    (word,) = response_info("gemini", body).finish_reasons
-    assert word == {"STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "content_filter", "OTHER": "error"}.get(
-        reason.value, word
-    )
-    assert word.islower()
+FILTERED = {
+    "SAFETY",
+    "RECITATION",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "SPII",
+    "MODEL_ARMOR",
+    "IMAGE_SAFETY",
+    "IMAGE_PROHIBITED_CONTENT",
+    "IMAGE_RECITATION",
+}
+FAILED = {"FINISH_REASON_UNSPECIFIED", "OTHER", "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE"}
+
+
+@pytest.mark.parametrize("reason", [reason.value for reason in types.FinishReason])
+def test_every_reason_of_the_sdk_has_a_word(reason: str) -> None:
+    words = {"STOP": "stop", "MAX_TOKENS": "length"}
+    words |= dict.fromkeys(FILTERED, "content_filter") | dict.fromkeys(FAILED, "error")
+    body = json.dumps({"candidates": [{"finishReason": reason}]}).encode()
+    assert response_info("gemini", body).finish_reasons == (words.get(reason, reason.lower()),)
+
+
+@pytest.mark.parametrize("reason", ["JAILBREAK", "SAFETY"])
+def test_a_prompt_is_blocked_for_a_reason(reason: str) -> None:
+    body = json.dumps({"promptFeedback": {"blockReason": reason}}).encode()
+    assert response_info("gemini", body).finish_reasons == ("content_filter",)
+
+
+def test_snake_case_is_understood_as_well() -> None:
+    body = json.dumps(
+        {
+            "system_instruction": {"parts": {"text": "Be brief."}},
+            "generation_config": {
+                "top_p": 0.5,
+                "top_k": 40,
+                "max_output_tokens": 10,
+                "frequency_penalty": 0.5,
+                "presence_penalty": 0.5,
+                "candidate_count": 2,
+                "stop_sequences": ["END"],
+                "response_mime_type": "application/json",
+                "thinking_config": {"thinking_level": "LOW"},
+            },
+            "tools": [{"function_declarations": [{"name": "f", "parameters_json_schema": {"a": 1}}]}],
+            "contents": {
+                "role": "user",
+                "parts": [
+                    {"inline_data": {"mime_type": "image/png", "data": "aWk="}},
+                    {"file_data": {"file_uri": "gs://x", "mime_type": "video/mp4"}},
+                    {"function_call": {"id": "i", "name": "f", "partialArgs": [{"jsonPath": "$.a"}]}},
+                    {"function_response": {"id": "i", "response": {"a": 1}}},
+                    {"executable_code": {"id": "c", "code": "1"}},
+                    {"code_execution_result": {"id": "c", "output": "1"}},
+                    {"tool_call": {"id": "t", "tool_type": "GOOGLE_MAPS", "args": {"q": 1}}},
+                    {"tool_response": {"id": "t", "tool_type": "GOOGLE_MAPS", "response": {"r": 1}}},
+                    {"videoMetadata": {}},
+                ],
+            },
+        }
+    ).encode()
+    info = request_info("gemini", "/v1beta/models/g:generateContent", body)
+    assert info.attributes() == {
+        "gen_ai.request.top_p": 0.5,
+        "gen_ai.request.top_k": 40,
+        "gen_ai.request.max_tokens": 10,
+        "gen_ai.request.frequency_penalty": 0.5,
+        "gen_ai.request.presence_penalty": 0.5,
+        "gen_ai.request.choice.count": 2,
+        "gen_ai.request.stop_sequences": ("END",),
+        "gen_ai.output.type": "json",
+        "gen_ai.request.reasoning.level": "LOW",
+    }
+    assert info.system_instructions == [{"type": "text", "content": "Be brief."}]
+    assert info.tool_definitions == [{"type": "function", "name": "f", "parameters": {"a": 1}}]
+    maps = "google_maps"
+    assert [message["parts"] for message in info.input_messages] == [
+        [
+            {"type": "blob", "mime_type": "image/png", "modality": "image", "content": "aWk="},
+            {"type": "uri", "mime_type": "video/mp4", "modality": "video", "uri": "gs://x"},
+            {"type": "tool_call", "id": "i", "name": "f", "arguments": [{"jsonPath": "$.a"}]},
+            {"type": "tool_call_response", "id": "i", "response": {"a": 1}},
+            {
+                "type": "server_tool_call",
+                "id": "c",
+                "name": "code_execution",
+                "server_tool_call": {"type": "code_execution", "id": "c", "code": "1"},
+            },
+            {
+                "type": "server_tool_call_response",
+                "id": "c",
+                "server_tool_call_response": {"type": "code_execution", "id": "c", "output": "1"},
+            },
+            {
+                "type": "server_tool_call",
+                "id": "t",
+                "name": maps,
+                "server_tool_call": {"type": maps, "q": 1},
+            },
+            {
+                "type": "server_tool_call_response",
+                "id": "t",
+                "server_tool_call_response": {"type": maps, "r": 1},
+            },
+        ]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -304,6 +401,7 @@ def test_every_reason_of_the_sdk_has_a_word(reason: types.FinishReason) -> None:
         ({"responseModalities": ["TEXT", "IMAGE"]}, "image"),
         ({"response_modalities": ["AUDIO"]}, "speech"),
         ({"responseMimeType": "text/plain"}, "text"),
+        ({"responseModalities": ["TEXT"], "responseMimeType": "application/json"}, "json"),
         ({"responseMimeType": "text/x.enum"}, None),
         ({}, None),
     ],

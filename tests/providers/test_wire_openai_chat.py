@@ -363,6 +363,27 @@ def test_a_refusal_is_what_was_said() -> None:
     assert said["parts"] == [{"type": "text", "content": "No."}]
 
 
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [
+        ("stop", "stop"),
+        ("length", "length"),
+        ("content_filter", "content_filter"),
+        ("tool_calls", "tool_call"),
+        ("function_call", "tool_call"),
+        ("model_length", "length"),
+        ("eos", "stop"),
+        ("insufficient_system_resource", "error"),
+        (None, "error"),
+    ],
+)
+def test_reasons_to_stop(reason: str | None, word: str) -> None:
+    body = json.dumps({"choices": [{"index": 0, "finish_reason": reason, "message": {}}]}).encode()
+    info = response_info("openai-chat", body)
+    assert info.finish_reasons == (word,)
+    assert info.output_messages == [{"role": "assistant", "parts": [], "finish_reason": word}]
+
+
 # What the many that speak like OpenAI do otherwise.
 
 

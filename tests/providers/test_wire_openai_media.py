@@ -84,6 +84,8 @@ def test_speech(openai_client: openai.OpenAI, wire_server: WireServer) -> None:
     asked = request_info("openai-audio", wire_server.path, wire_server.request)
     assert (asked.model, asked.output_type) == ("gpt-4o-mini-tts", "speech")
     assert response_info("openai-audio", body, "audio/mpeg") == ResponseInfo()
+    assert request_info("openai-audio", "/v1/audio/speech?a=b", b'{"stream_format": "sse"}').stream is True
+    assert request_info("openai-audio", "/v1/audio/speech?a=b", b"").output_type == "speech"
 
 
 def test_a_transcription_is_a_form(openai_client: openai.OpenAI, wire_server: WireServer) -> None:

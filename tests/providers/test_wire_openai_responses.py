@@ -338,6 +338,10 @@ def test_items_that_are_neither_said_nor_called() -> None:
             "input": "ls",
         },
         {"type": "local_shell_call", "id": "l", "call_id": "c2", "action": {"command": ["ls"]}},
+        {"type": "computer_call", "id": "c", "call_id": "c3", "action": {"type": "wait"}},
+        {"type": "shell_call", "call_id": "c4", "action": {"commands": ["ls"]}},
+        {"type": "apply_patch_call", "call_id": "c5", "operation": {"type": "delete_file"}},
+        {"type": "mcp_call", "id": "c6", "name": "find", "arguments": "{}", "server_label": "docs"},
         {"type": "compaction", "id": "cmp_1", "encrypted_content": "eHg="},
         {"type": "mcp_list_tools", "id": "m", "server_label": "docs", "tools": []},
     ]
@@ -345,6 +349,20 @@ def test_items_that_are_neither_said_nor_called() -> None:
     assert response_info("openai-responses", body).output_messages[0]["parts"] == [
         {"type": "tool_call", "id": "c1", "name": "shell", "arguments": "ls"},
         {"type": "tool_call", "id": "c2", "name": "local_shell", "arguments": {"command": ["ls"]}},
+        {"type": "tool_call", "id": "c3", "name": "computer", "arguments": {"type": "wait"}},
+        {"type": "tool_call", "id": "c4", "name": "shell", "arguments": {"commands": ["ls"]}},
+        {"type": "tool_call", "id": "c5", "name": "apply_patch", "arguments": {"type": "delete_file"}},
+        {
+            "type": "server_tool_call",
+            "id": "c6",
+            "name": "find",
+            "server_tool_call": {
+                "type": "find",
+                "name": "find",
+                "arguments": "{}",
+                "server_label": "docs",
+            },
+        },
         {"type": "compaction", "id": "cmp_1"},
         {"type": "mcp_list_tools", "id": "m", "server_label": "docs", "tools": []},
     ]
