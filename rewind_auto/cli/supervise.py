@@ -190,8 +190,9 @@ def _continued(child: int) -> bool:
 def _suspend(number: int) -> None:
     """Stop by this signal until continued."""
     handler = None if number == signal.SIGSTOP else signal.signal(number, signal.SIG_DFL)
-    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+    # Sent while it is blocked: with the one that the terminal has sent already it makes one stop, not two.
     os.kill(os.getpid(), number)
+    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     if handler is not None:
         signal.signal(number, handler)

@@ -21,16 +21,17 @@ SOURCE = "5" * 32
 
 # A program that says which signals it gets, and ends with 7 at SIGTERM.
 LISTENER = """
-import os, signal, sys, time
-def say(number, frame):
-    os.write(1, signal.Signals(number).name.encode() + b"\\n")
-    if number == signal.SIGTERM:
-        os._exit(7)
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGCONT, signal.SIGWINCH):
-    signal.signal(number, say)
+import os, signal
+names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGCONT", "SIGWINCH")
+heard = [getattr(signal, name) for name in names]
+# Waited for and not handled: a handler may run only when the next system call returns.
+signal.pthread_sigmask(signal.SIG_BLOCK, heard)
 os.write(1, b"up %d\\n" % os.getpid())
-while True:
-    time.sleep(60)
+number = 0
+while number != signal.SIGTERM:
+    number = signal.sigwait(heard)
+    os.write(1, number.name.encode() + b"\\n")
+os._exit(7)
 """
 
 # Leaves a blocked step in the session that it belongs to, as a strict replay does.
@@ -165,7 +166,7 @@ class TestSignals:
             assert line() == ""
 
     def test_sent_by_the_command_to_its_group_come_back_to_nobody(self, supervised) -> None:
-        code = LISTENER.replace("while True:", "os.killpg(0, signal.SIGUSR1)\nwhile True:")
+        code = LISTENER.replace("number = 0", "number = 0; os.killpg(0, signal.SIGUSR1)")
         with supervised(code) as (process, line, _):
             assert line() == "SIGUSR1"
             process.send_signal(signal.SIGHUP)
@@ -227,19 +228,16 @@ class TestTerminal:
     def test_keys_reach_the_command_once(self, shell) -> None:
         with shell(PY, "-c", LISTENER) as (keyboard, told):
             assert told().startswith("up")
-            os.write(keyboard, b"\x03")
-            assert told() == "SIGINT"
-            os.write(keyboard, b"\x03")
-            assert told() == "SIGINT"
-            os.write(keyboard, b"\x1a")
-            assert told() == f"stopped {signal.SIGTSTP.value}"
-            # Told by the shell to the group, and only by that.
-            assert told() == "SIGCONT"
-            os.write(keyboard, b"\x1a")
-            assert told() == f"stopped {signal.SIGTSTP.value}"
+            # More than once: two of the same signal can become one before they are heard.
+            for _ in range(20):
+                os.write(keyboard, b"\x03")
+                assert told() == "SIGINT"
+                os.write(keyboard, b"\x1a")
+                assert told() == f"stopped {signal.SIGTSTP.value}"
+                assert told() == "SIGCONT"
 
     def test_interrupt_that_kills_the_command_kills_it(self, shell) -> None:
-        with shell("sh", "-c", "echo up; sleep 60") as (keyboard, told):
+        with shell("sh", "-c", "echo up; exec sleep 60") as (keyboard, told):
             assert told() == "up"
             os.write(keyboard, b"\x03")
             assert told() == f"ended {-signal.SIGINT.value}"
