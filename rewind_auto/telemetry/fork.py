@@ -1,24 +1,14 @@
-"""Hooks around ``os.fork`` that do not keep their object alive: Python has no way to take them back."""
+"""A hook in forked children that does not keep its object alive: Python has no way to take one back."""
 
 from __future__ import annotations
 
 import os
 import weakref
 from collections.abc import Callable
-from typing import Any
 
 
-def at_fork(**hooks: Callable[[], Any]) -> None:
-    """Call bound methods around every fork, for as long as their object lives.
-
-    Args:
-        hooks: ``before``, ``after_in_parent``, ``after_in_child``, as ``os.register_at_fork`` has them.
-    """
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(**{when: _weakly(method) for when, method in hooks.items()})
-
-
-def _weakly(method: Callable[[], Any]) -> Callable[[], None]:
+def in_forked_child(method: Callable[[], None]) -> None:
+    """Call a bound method in every child that is forked while its object lives."""
     reference = weakref.WeakMethod(method)
 
     def call() -> None:
@@ -26,4 +16,5 @@ def _weakly(method: Callable[[], Any]) -> Callable[[], None]:
         if alive is not None:
             alive()
 
-    return call
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=call)

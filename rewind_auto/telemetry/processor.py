@@ -22,7 +22,7 @@ from opentelemetry import context
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from rewind_auto.core import guard
-from rewind_auto.telemetry.fork import at_fork
+from rewind_auto.telemetry.fork import in_forked_child
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 EXIT_SECONDS: Final = 1.2
 POOL_SECONDS: Final = 0.2
 
-_PARK_SECONDS: Final = 0.05
 _NEVER: Final = sys.maxsize
 
 
@@ -56,7 +55,7 @@ class PromptProcessor(SpanProcessor):
         self._limit = limit
         self._begin()
         self._exporters = make_exporters()
-        at_fork(before=self._park, after_in_parent=self._wake, after_in_child=self._begin)
+        in_forked_child(self._begin)
 
     def _begin(self) -> None:
         """Start empty: at first, and in a forked child, where the parent keeps the spans it had."""
@@ -65,7 +64,6 @@ class PromptProcessor(SpanProcessor):
         self._calls: SimpleQueue[SimpleQueue[None] | None] = SimpleQueue()
         self._worker: threading.Thread | None = None
         self._starting = threading.Lock()  # taken once, never waited for
-        self._parking: SimpleQueue[None] = SimpleQueue()
         self._wake_at = _NEVER  # how many waiting spans the worker wants to be called for
         self._deliver_each = False
         self._exporting_thread: int | None = None
@@ -114,32 +112,11 @@ class PromptProcessor(SpanProcessor):
         return self._exporting_thread == threading.get_ident()
 
     def _wake(self) -> None:
-        if self._worker is None and self._is_wanted() and self._starting.acquire(blocking=False):
+        if self._worker is None and self._spans and self._starting.acquire(blocking=False):
             self._start()
         if len(self._spans) >= self._wake_at:
             self._wake_at = _NEVER
             self._calls.put(None)
-
-    def _is_wanted(self) -> bool:
-        return bool(self._spans) or not self._calls.empty()
-
-    def _park(self) -> None:
-        """Stop the thread while the program forks: Python warns of threads, the child inherits locks."""
-        worker = self._worker
-        if worker is None:
-            return
-        self._parking.put(None)
-        self._calls.put(None)
-        worker.join(_PARK_SECONDS)
-        if worker.is_alive():
-            try:
-                self._parking.get_nowait()
-            except Empty:
-                worker.join()  # it has just taken the order
-            else:
-                return  # busy with the collector: it lives on
-        self._worker = None
-        self._starting = threading.Lock()
 
     def _start(self) -> None:
         if self._exporters is None:
@@ -161,11 +138,6 @@ class PromptProcessor(SpanProcessor):
         exported_at = 0.0
         while True:
             done = self._wait(exported_at)
-            with suppress(Empty):
-                self._parking.get_nowait()
-                if done is not None:
-                    self._calls.put(done)  # for the next thread to answer
-                return
             self._export_waiting()
             exported_at = time.monotonic()
             if done is not None:

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from rewind_auto import __version__
 from rewind_auto.core import guard
-from rewind_auto.telemetry.fork import at_fork
+from rewind_auto.telemetry.fork import in_forked_child
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer, TracerProvider
@@ -79,7 +79,7 @@ class TracerSource:
         self._private: PrivateProvider | None = None
         self._private_tracer: Tracer | None = None
         self._lock = threading.Lock()
-        at_fork(after_in_child=self._after_fork)
+        in_forked_child(self._after_fork)
 
     def _after_fork(self) -> None:
         if self._lock.locked():

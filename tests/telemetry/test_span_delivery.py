@@ -22,13 +22,15 @@ def test_every_span_of_a_tight_loop_arrives_once(program: Program, sink: OtlpSin
 def test_spans_of_many_threads_arrive_once(program: Program, sink: OtlpSink) -> None:
     done = program(
         """
+        import threading
         from concurrent.futures import ThreadPoolExecutor
         with ThreadPoolExecutor(16) as pool:
             list(pool.map(call, range(1, 801)))
+        print(sum(thread.name == "rewind-auto-spans" for thread in threading.enumerate()))
         """,
         REWIND_OTLP=sink.url,
     )
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.out, done.err) == (0, "1\n", "")
     assert sink.steps == list(range(1, 801))
 
 
@@ -116,42 +118,19 @@ def test_a_forked_child_that_makes_no_call_gets_no_thread(program: Program, sink
     assert done.out.split() == ["2", "1"]
 
 
-def test_a_fork_finds_no_thread_of_ours(program: Program, sink: OtlpSink) -> None:
-    """Python would warn of it, in a program that has no thread of its own."""
+def test_what_waits_at_a_fork_is_delivered_without_another_call(program: Program, sink: OtlpSink) -> None:
     done = program(
         """
-        import warnings
-        warnings.simplefilter("error")
-        for step in range(1, 301):
-            call(step)
-            if step % 10 == 0:
-                if (pid := os.fork()) == 0: os._exit(0)
-                assert os.waitpid(pid, 0)[1] == 0
+        for step in (1, 2, 3): call(step)
+        if (pid := os.fork()) == 0: os._exit(0)
+        os.waitpid(pid, 0)
+        time.sleep(0.5)
+        os.kill(os.getpid(), 9)
         """,
         REWIND_OTLP=sink.url,
     )
-    assert (done.code, done.err) == (0, "")
-    assert sink.steps == list(range(1, 301))
-
-
-def test_a_fork_is_not_held_up_by_a_hanging_collector(program: Program) -> None:
-    with OtlpSink(pause=60) as sink:
-        done = program(
-            """
-            call(1)
-            time.sleep(0.2)
-            began = time.perf_counter()
-            for _ in range(3):
-                if (pid := os.fork()) == 0: os._exit(0)
-                os.waitpid(pid, 0)
-            print(time.perf_counter() - began)
-            call(2)
-            tracing.close()
-            """,
-            REWIND_OTLP=sink.url,
-        )
-    assert done.code == 0, done.err
-    assert float(done.out) < 0.5
+    assert done.code == -9
+    assert sink.steps == [1, 2, 3]
 
 
 def test_a_fork_in_the_middle_of_a_call_ends_its_span_once(program: Program, sink: OtlpSink) -> None:
@@ -371,12 +350,12 @@ def test_signal_handler_may_leave_by_os_exit(program: Program, sink: OtlpSink) -
         """
         import signal
         signal.signal(signal.SIGALRM, lambda *_: os._exit(4))
-        signal.setitimer(signal.ITIMER_REAL, 0.4)
-        step = 0
+        call(step := 1)
+        signal.setitimer(signal.ITIMER_REAL, 0.15)
         while True: call(step := step + 1)
         """,
         REWIND_OTLP=sink.url,
     )
     assert (done.code, done.err) == (4, "")
     assert sink.steps == list(range(1, len(sink.steps) + 1))
-    assert len(sink.steps) > 50
+    assert len(sink.steps) > 10
