@@ -112,14 +112,15 @@ class TracerSource:
             self._private.close()
             self._plan = self._private = self._private_tracer = None
 
-    def _adopt(self, provider: TracerProvider) -> Tracer:
+    def _adopt(self, provider: TracerProvider) -> Tracer | None:
         if self._asked_for_otlp:
             guard.warn_once(
                 "telemetry.program",
                 "the program has a TracerProvider of its own: spans go there, not to --otlp",
             )
-        self._tracer = provider.get_tracer(SCOPE, __version__)
-        self._provider = provider
+        self._provider, self._tracer = provider, None
+        with guard.swallow("telemetry.adopt"):
+            self._tracer = provider.get_tracer(SCOPE, __version__)
         return self._tracer
 
     def _build(self, plan: ExportPlan) -> Tracer | None:

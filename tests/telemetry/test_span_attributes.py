@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from rewind_auto.providers.info import RequestInfo, ResponseInfo
 from rewind_auto.telemetry import content, names, values
 from rewind_auto.telemetry.spans import SpanEnd, SpanStart, Tracing
 
@@ -258,6 +259,38 @@ def test_names_are_told_apart_and_nest() -> None:
     assert len(set(every)) == len(every) > 40
     # A backend that turns dots into nested objects cannot hold a value and an object under one name.
     assert not [(a, b) for a in every for b in every if b.startswith(f"{a}.")]
+
+
+def test_the_providers_use_these_names_and_types() -> None:
+    request = RequestInfo(
+        model="m",
+        stream=True,
+        temperature=1.0,
+        top_p=1.0,
+        top_k=1,
+        max_tokens=1,
+        frequency_penalty=1.0,
+        presence_penalty=1.0,
+        choice_count=2,
+        seed=1,
+        stop_sequences=("s",),
+        output_type="text",
+        reasoning_level="low",
+        service_tier="flex",
+        conversation_id="c",
+        previous_response_id="p",
+        dimension_count=1,
+        encoding_formats=("float",),
+    )
+    response = ResponseInfo(
+        model="m", id="i", finish_reasons=("stop",), service_tier="flex", system_fingerprint="f"
+    )
+    asked, answered = request.attributes(), response.attributes()
+    assert len(asked) >= 15
+    assert len(answered) >= 3
+    assert not {*asked, *answered} - set(public_names())
+    assert values.cleaned(asked.items()) == asked
+    assert values.cleaned(answered.items()) == answered
 
 
 @pytest.mark.parametrize(

@@ -213,6 +213,24 @@ def test_the_exporters_own_requests_are_suppressed(program: Program, sink: OtlpS
     assert done.out == "True True True True\n"
 
 
+def test_a_child_forked_while_the_sdk_loads_goes_without(program: Program, sink: OtlpSink) -> None:
+    """The other thread that was loading it is not there to finish: waiting for it would be for ever."""
+    done = program(
+        """
+        import signal
+        with tracing._source._lock:
+            if (pid := os.fork()) == 0:
+                signal.alarm(5)
+                os._exit(0 if call(1) is None else 1)
+        print(os.waitpid(pid, 0)[1])
+        call(2)
+        """,
+        REWIND_OTLP=sink.url,
+    )
+    assert done.out == "0\n"
+    assert sink.steps == [2]
+
+
 # --- the program's provider
 
 PROVIDER = """
@@ -324,6 +342,26 @@ def test_a_provider_of_another_make_is_enough(program: Program) -> None:
     )
     assert (done.code, done.err) == (0, "")
     assert done.out.split() == ["hit", "0" * 31 + "1", "0" * 15 + "2"]
+
+
+def test_a_provider_that_gives_no_tracer_is_asked_once(program: Program) -> None:
+    done = program(
+        """
+        del os.environ["REWIND_TESTING"]
+        from opentelemetry import trace
+        class Provider(trace.NoOpTracerProvider):
+            def get_tracer(self, *args, **kwargs):
+                print("asked")
+                raise KeyError("none left")
+        trace.set_tracer_provider(Provider())
+        assert call(1) is None
+        assert call(2) is None
+        """
+    )
+    assert (done.code, done.out) == (0, "asked\n")
+    assert done.err == (
+        "rewind-auto: internal error in telemetry.adopt, the program goes on: KeyError: 'none left'\n"
+    )
 
 
 def test_a_broken_provider_does_not_break_the_call(program: Program) -> None:
