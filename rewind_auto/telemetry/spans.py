@@ -25,6 +25,14 @@ _HIT: Final = "hit"
 _MESSAGE_LIMIT: Final = 1000
 _NOT_CURRENT: Final[AbstractContextManager[None]] = nullcontext()
 
+_VERDICT: Final[Mapping[str, str]] = {
+    "decision": names.REWIND_CACHE_DECISION,
+    "match": names.REWIND_MATCH,
+    "source_session": names.REWIND_SOURCE_SESSION_ID,
+    "source_step": names.REWIND_SOURCE_STEP,
+    "step": names.REWIND_STEP,
+    "fingerprint": names.REWIND_FINGERPRINT,
+}
 _SPENT: Final[Mapping[str, str]] = {
     "input_tokens": names.GEN_AI_USAGE_INPUT_TOKENS,
     "output_tokens": names.GEN_AI_USAGE_OUTPUT_TOKENS,
@@ -65,6 +73,7 @@ class SpanStart:
 class SpanEnd:
     """How a call went.
 
+    ``step`` and ``fingerprint`` are for calls that had none yet at their start.
     ``usage`` counts tokens under ``input_tokens``, ``output_tokens``, ``cache_read_input_tokens``,
     ``cache_write_input_tokens``, ``reasoning_output_tokens``; other keys are ignored. ``link`` is the trace
     and span id, in hex, of the recorded call. ``time_to_first_chunk`` is in seconds, for streams. The four
@@ -76,6 +85,8 @@ class SpanEnd:
     source_session: str | None = None
     source_step: int | None = None
     link: tuple[str, str] | None = None
+    step: int | None = None
+    fingerprint: str | None = None
     status: int | None = None
     error_type: str | None = None
     error_message: str | None = None
@@ -182,6 +193,8 @@ class CallSpan:
         source_session: str | None = None,
         source_step: int | None = None,
         link: tuple[str, str] | None = None,
+        step: int | None = None,
+        fingerprint: str | None = None,
     ) -> None:
         """Say early what was decided. Optional, since ``end`` says it too. Never raises.
 
@@ -191,8 +204,8 @@ class CallSpan:
             self._decided = True
             with guard.swallow("telemetry.decided"):
                 if self._span.is_recording():
-                    verdict = _verdict(decision, match, source_session, source_step)
-                    self._span.set_attributes(cleaned(verdict))
+                    values = decision, match, source_session, source_step, step, fingerprint
+                    self._span.set_attributes(cleaned(zip(_VERDICT.values(), values, strict=True)))
                     self._link(link)
 
     def end(self, outcome: SpanEnd) -> None:
@@ -214,8 +227,7 @@ class CallSpan:
         attributes: list[tuple[str, object]] = []
         if not self._decided:
             self._decided = True
-            found = outcome.match, outcome.source_session, outcome.source_step
-            attributes += _verdict(outcome.decision, *found)
+            attributes += [(name, getattr(outcome, key)) for key, name in _VERDICT.items()]
             self._link(outcome.link)
         hit = outcome.decision == _HIT
         if hit or self.owned:
@@ -261,14 +273,3 @@ def _description(fields: SpanStart) -> Iterator[tuple[str, object]]:
     yield names.GEN_AI_REQUEST_MODEL, fields.model
     yield names.SERVER_ADDRESS, fields.server_address
     yield names.SERVER_PORT, fields.server_port if fields.server_address else None
-
-
-def _verdict(
-    decision: str, match: str | None, source_session: str | None, source_step: int | None
-) -> list[tuple[str, object]]:
-    return [
-        (names.REWIND_CACHE_DECISION, decision),
-        (names.REWIND_MATCH, match),
-        (names.REWIND_SOURCE_SESSION_ID, source_session),
-        (names.REWIND_SOURCE_STEP, source_step),
-    ]

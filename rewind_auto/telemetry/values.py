@@ -97,9 +97,9 @@ _KINDS: Final[Mapping[str, Callable[[object], AttributeValue | None]]] = {
 
 
 def cleaned(attributes: Iterable[tuple[str, object]]) -> dict[str, AttributeValue]:
-    """The attributes that have a value of their convention's type. None and misfits are left out."""
+    """The attributes that have a value of their convention's type. None, "" and misfits are left out."""
     kept: dict[str, AttributeValue] = {}
     for name, value in attributes:
-        if value is not None and (fit := _KINDS.get(name, _as_given)(value)) is not None:
+        if value is not None and value != "" and (fit := _KINDS.get(name, _as_given)(value)) is not None:
             kept[name] = fit
     return kept

@@ -217,6 +217,19 @@ def test_what_is_missing_is_left_out(seen: InMemorySpanExporter) -> None:
     }
 
 
+@pytest.mark.parametrize("early", [True, False])
+def test_a_step_that_is_numbered_late(seen: InMemorySpanExporter, early: bool) -> None:
+    span = Tracing(None, {}).start(SpanStart("chat", "openai", "gpt-4o", "h", 1, "replay", "5e55"))
+    assert span is not None
+    if early:
+        span.decided("hit", step=4, fingerprint="cd34")
+        span.end(SpanEnd("hit"))
+    else:
+        span.end(SpanEnd("hit", step=4, fingerprint="cd34"))
+    (finished,) = seen.get_finished_spans()
+    assert (of(finished)["rewind.step"], of(finished)["rewind.fingerprint"]) == (4, "cd34")
+
+
 def test_only_the_first_end_counts(seen: InMemorySpanExporter, caplog: pytest.LogCaptureFixture) -> None:
     span = Tracing(None, {}).start(START)
     assert span is not None
@@ -315,6 +328,7 @@ def test_the_providers_use_these_names_and_types() -> None:
         ("openai.request.service_tier", "flex", "flex"),
         ("openai.request.service_tier", {"a": 1}, None),
         ("rewind.step", None, None),
+        ("rewind.fingerprint", "", None),
     ],
 )
 def test_values_fit_their_convention(name: str, given: object, kept: object) -> None:

@@ -24,8 +24,14 @@ def test_spans_of_many_threads_arrive_once(program: Program, sink: OtlpSink) -> 
         """
         import threading
         from concurrent.futures import ThreadPoolExecutor
+        together = threading.Barrier(16)
+        def first(step):
+            span = start(step)
+            together.wait()
+            span.end(SpanEnd("record"))
         with ThreadPoolExecutor(16) as pool:
-            list(pool.map(call, range(1, 801)))
+            list(pool.map(first, range(1, 17)))
+            list(pool.map(call, range(17, 801)))
         print(sum(thread.name == "rewind-auto-spans" for thread in threading.enumerate()))
         """,
         REWIND_OTLP=sink.url,
