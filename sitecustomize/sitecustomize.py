@@ -16,12 +16,15 @@ def run_shadowed() -> None:
     Only what comes after this directory: an agent that is in front of it has already run, and is the one
     that called. Errors are left to `site`, which treats them as it would have without us.
     """
-    paths = [os.path.abspath(entry) for entry in sys.path]
-    rest = sys.path[paths.index(HERE) + 1 :] if HERE in paths else []
-    path_finder = sys.modules["_frozen_importlib_external"].PathFinder
-    for finder in sys.meta_path:
-        find_spec = getattr(finder, "find_spec", None)
-        spec = find_spec and find_spec(__name__, rest if finder is path_finder else None)
+    whole = sys.path[:]
+    paths = [os.path.abspath(entry) for entry in whole]
+    # The path itself is cut short for the search: an agent's finder may go by that, whatever it is passed.
+    sys.path[:] = whole[paths.index(HERE) + 1 :] if HERE in paths else []
+    try:
+        specs = [f.find_spec(__name__, None) for f in sys.meta_path if hasattr(f, "find_spec")]
+    finally:
+        sys.path[:] = whole
+    for spec in specs:
         if (
             spec is not None and spec.loader is not None
         ):  # no loader: a directory that happens to have the name

@@ -168,6 +168,21 @@ import sitecustomize
 """
         assert run("-S", "-c", code).stdout == "found late\n"
 
+    def test_finder_ahead_that_goes_by_the_path_itself(self, run, theirs: Path, path: str) -> None:
+        """As Datadog's: it asks the others without the path that it was given."""
+        (theirs / "sitecustomize.py").write_text("print('theirs')")
+        code = """
+import sys
+from importlib.machinery import PathFinder
+class Ahead:
+    def find_spec(name, path=None, target=None):
+        return PathFinder.find_spec(name)
+sys.meta_path.insert(0, Ahead)
+import sitecustomize
+"""
+        done = run("-S", "-c", code, PYTHONPATH=path)
+        assert (done.stdout, done.stderr) == ("theirs\n", "")
+
     def test_agent_in_front_runs_once(self, run, theirs: Path, path: str) -> None:
         """As New Relic chains: it looks for the next sitecustomize but leaves its directory on the path."""
         agent = theirs.parent / "agent"
