@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -22,12 +23,13 @@ _HTTP_ERROR = 400
 _NO_REQUEST = RequestInfo()
 
 
-def route_of(request: Request, user_hosts: tuple[str, ...]) -> Route:
+@lru_cache(maxsize=512)  # programs call few URLs, many times
+def route_of(method: str, url: str, user_hosts: tuple[str, ...]) -> Route:
     """Which provider and operation a request is for. A host only a predicate knows is read by its shape."""
-    parts = urlsplit(request.url)
+    parts = urlsplit(url)
     host = parts.hostname or ""
-    known = registry.identify(host, parts.port, parts.path, request.method, user_hosts)
-    return known or registry.identify(host, parts.port, parts.path, request.method, (host,)) or _ELSEWHERE
+    known = registry.identify(host, parts.port, parts.path, method, user_hosts)
+    return known or registry.identify(host, parts.port, parts.path, method, (host,)) or _ELSEWHERE
 
 
 def host_class(host: str, _port: int | None) -> str:

@@ -105,7 +105,7 @@ class Runtime:
 
     def describe(self, request: Request) -> tuple[Step, Description]:
         """A step for this request, not yet numbered, and what is known of it."""
-        route = route_of(request, self.settings.llm_hosts)
+        route = route_of(request.method, request.url, self.settings.llm_hosts)
         step = Step(
             self.session.id,
             0,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlsplit
@@ -73,29 +74,30 @@ class Canonicalizer:
         self._roots = tuple(f'"{path[0]}"'.encode() for path in self._ignore if path[0] != "*")
         self._anywhere = any(path[0] == "*" for path in self._ignore)
         self._host_class = host_class or (lambda host, _port: host)
+        self._where = lru_cache(maxsize=512)(self._address)  # programs call few URLs, many times
 
     def fingerprint(self, request: Request) -> Fingerprint:
         """Both digests of a request. Never raises on an odd body: it then counts as opaque bytes."""
-        where = self._where(request)
+        where = self._where(request.method, request.url)
         return Fingerprint(digest(where, request.body), digest(where, self.body(request)))
 
     def exact(self, request: Request) -> bytes:
         """Only the exact digest: what a replay asks for first."""
-        return digest(self._where(request), request.body)
+        return digest(self._where(request.method, request.url), request.body)
 
     def canonical(self, request: Request) -> bytes:
         """Only the canonical digest."""
-        return digest(self._where(request), self.body(request))
+        return digest(self._where(request.method, request.url), self.body(request))
 
-    def _where(self, request: Request) -> bytes:
-        parts = urlsplit(request.url)
+    def _address(self, method: str, url: str) -> bytes:
+        parts = urlsplit(url)
         try:
             port = parts.port
         except ValueError:
             port = None
         host = self._host_class((parts.hostname or "").lower(), port)
         query = "&".join(sorted(redact.query_string(parts.query).split("&"))) if parts.query else ""
-        return f"{request.method} {host} {parts.path}?{query}".encode("utf-8", "surrogateescape")
+        return f"{method} {host} {parts.path}?{query}".encode("utf-8", "surrogateescape")
 
     def body(self, request: Request) -> bytes:
         """The canonical body."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from rewind_auto.core.model import Headers, Recording
+from rewind_auto.core.model import Headers, Recording, Request
 
 MARK = "[redacted]"
 _MARK = MARK.encode()
@@ -184,11 +184,12 @@ def recording(kept: Recording, *, body: bool = True) -> tuple[Recording, tuple[b
     """
     request = kept.request
     secrets = credentials(request.headers, request.url)
-    clean = replace(
-        request,
-        url=url(request.url),
-        headers=headers(request.headers),
-        body=request_body(request.body, secrets) if body else request.body,
+    clean = Request(
+        request.method,
+        url(request.url),
+        headers(request.headers),
+        request_body(request.body, secrets) if body else request.body,
+        request.library,
     )
     head = replace(kept.head, headers=headers(kept.head.headers)) if kept.head else None
     fault = replace(kept.fault, message=text(kept.fault.message, secrets)) if kept.fault else None

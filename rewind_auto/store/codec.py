@@ -35,7 +35,7 @@ _DICTIONARY = (
     b'"X-Content-Type-Options","nosniff","Server","cloudflare","CF-RAY","","Content-Encoding","gzip",'
     b'"alt-svc","h3=\\":443\\"; ma=86400"],"status":200,"reason":"OK","http":"HTTP/1.1","wire":true}}'
 )
-_PACK_FROM = 512  # bytes
+_PACK_FROM = 1024  # bytes
 
 
 def pack(data: bytes) -> tuple[int, bytes]:
@@ -152,20 +152,24 @@ def _dump_exchange(recording: Recording) -> dict[str, Any]:
     return exchange
 
 
-def load_head(doc: dict[str, Any]) -> tuple[Headers, Head | None]:
-    """Request headers and response head of a step's details."""
+def load_request_headers(doc: dict[str, Any]) -> Headers:
+    """Request headers of a step's details."""
+    return _load_headers(doc["exchange"]["request"])
+
+
+def load_head(doc: dict[str, Any]) -> Head | None:
+    """Response head of a step's details; None when no response came."""
     exchange = doc["exchange"]
-    head = None
-    if "status" in exchange:
-        head = Head(
-            status=exchange["status"],
-            headers=_load_headers(exchange["response"]),
-            reason=None if exchange["reason"] is None else exchange["reason"].encode("latin-1"),
-            http_version=exchange["http"],
-            wire=exchange["wire"],
-            whole=exchange.get("whole", False),
-        )
-    return _load_headers(exchange["request"]), head
+    if "status" not in exchange:
+        return None
+    return Head(
+        status=exchange["status"],
+        headers=_load_headers(exchange["response"]),
+        reason=None if exchange["reason"] is None else exchange["reason"].encode("latin-1"),
+        http_version=exchange["http"],
+        wire=exchange["wire"],
+        whole=exchange.get("whole", False),
+    )
 
 
 def complete_recording(recording: Recording, doc: dict[str, Any]) -> Recording:

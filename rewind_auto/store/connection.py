@@ -11,10 +11,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
 
 from rewind_auto.core import guard
 from rewind_auto.core.errors import StoreBusyError, StoreError
@@ -39,6 +37,8 @@ class Connection:
         self._db: sqlite3.Connection | None = None
         self._writes = 0
         self._checkpointing = False
+        self.reading = Reading(self)
+        self.writing = Writing(self)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
                 before=self._before_fork,
@@ -46,36 +46,20 @@ class Connection:
                 after_in_child=self._after_fork_in_child,
             )
 
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for queries.
-
-        Raises:
-            StoreBusyError: another process holds the file.
-            StoreError: the file cannot be used.
-        """
-        with self._lock, _translated(self.path):
-            yield self._open()
-
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """The connection inside a write transaction: committed at the end of the block, or undone.
-
-        Raises:
-            StoreBusyError: another process is writing. Nothing was written.
-            StoreError: the file cannot be used.
-        """
-        with self._lock, _translated(self.path):
-            db = self._open()
-            db.execute("BEGIN IMMEDIATE")
+    def acquire(self) -> sqlite3.Connection:
+        """Take the connection for this thread; `release` follows, whatever happens."""
+        self._lock.acquire()
+        if self._db is None:
             try:
-                yield db
-                db.execute("COMMIT")
+                self._db = self._connect()
             except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
+                self._lock.release()
                 raise
-        self.wrote()
+        return self._db
+
+    def release(self) -> None:
+        """Give the connection back."""
+        self._lock.release()
 
     def wrote(self) -> None:
         """Count a write transaction; now and then, start a checkpoint beside the program."""
@@ -94,11 +78,6 @@ class Connection:
             db, self._db = self._db, None
             if db is not None:
                 db.close()
-
-    def _open(self) -> sqlite3.Connection:
-        if self._db is None:
-            self._db = self._connect()
-        return self._db
 
     def _connect(self) -> sqlite3.Connection:
         if not self.path.exists():
@@ -203,17 +182,63 @@ def _recognise(db: sqlite3.Connection, path: Path) -> bool:
     return True
 
 
-@contextmanager
-def _translated(path: Path) -> Iterator[Any]:
-    """SQLite's errors as ours."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise StoreBusyError(f"{path} is locked by another process") from None
-        raise StoreError(f"{path}: {error}") from None
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.IntegrityError):
+def _translated(error: sqlite3.Error, path: Path) -> StoreError:
+    """One of SQLite's errors as ours."""
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StoreBusyError(f"{path} is locked by another process")
+    return StoreError(f"{path}: {error}")
+
+
+class Reading:
+    """``with connection.reading as db``: for queries and single statements. A class, not a generator: each
+    call of the program passes here several times.
+
+    Raises:
+        StoreBusyError: another process holds the file.
+        StoreError: the file cannot be used.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> sqlite3.Connection:
+        try:
+            return self._connection.acquire()
+        except sqlite3.Error as error:
+            raise _translated(error, self._connection.path) from None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._connection.release()
+        if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError):
+            raise _translated(error, self._connection.path) from None
+
+
+class Writing(Reading):
+    """``with connection.writing as db``: a write transaction, committed at the end of the block or undone.
+
+    Raises:
+        StoreBusyError: another process is writing. Nothing was written.
+        StoreError: the file cannot be used. Nothing was written.
+    """
+
+    def __enter__(self) -> sqlite3.Connection:
+        db = super().__enter__()
+        try:
+            db.execute("BEGIN IMMEDIATE")
+        except BaseException as error:
+            super().__exit__(type(error), error, None)
             raise
-        raise StoreError(f"{path}: {error}") from None
+        self._db = db
+        return db
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        db = self._db
+        if error is None:
+            try:
+                db.execute("COMMIT")
+            except sqlite3.Error as failure:
+                error = failure
+        if error is not None and db.in_transaction:
+            db.execute("ROLLBACK")
+        self._connection.wrote()
+        super().__exit__(kind, error, trace)

@@ -14,7 +14,7 @@ from rewind_auto.core.canonical import digest
 from rewind_auto.core.segments import Segmented, split
 from rewind_auto.store.codec import pack, unpack
 
-_SHARE_FROM = 256  # bytes; below, a digest and its index entry cost more than a copy
+_SHARE_FROM = 1024  # bytes; below, a digest and its index entry cost more than a copy
 
 
 @dataclass(frozen=True, slots=True)

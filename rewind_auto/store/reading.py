@@ -179,10 +179,11 @@ def _recording(db: sqlite3.Connection, row: tuple[Any, ...]) -> Recording | None
     doc = codec.load_doc(row[17])
     if "exchange" not in doc:
         return None
-    headers, head = codec.load_head(doc)
+    headers = codec.load_request_headers(doc)
     body = content.read_request(db, row[14], row[15])
     request = Request(doc.get("method", ""), doc.get("url", ""), headers, body, doc.get("library", ""))
-    return codec.complete_recording(Recording(request, head, content.read_blob(db, row[16])), doc)
+    kept = Recording(request, codec.load_head(doc), content.read_blob(db, row[16]))
+    return codec.complete_recording(kept, doc)
 
 
 class Served(NamedTuple):
@@ -220,7 +221,7 @@ def served_step(db: sqlite3.Connection, session: int, number: int) -> Served:
 def serve(db: sqlite3.Connection, source_id: str, found: Served) -> tuple[Step, Recording, int, int]:
     """A recorded step, what it serves, and where that is kept: through a hit, to the recording it points at.
 
-    The recording's request has no body: serving does not need it.
+    The recording's request has neither headers nor body: serving does not need them.
     """
     kept = found
     if found.content_session is not None and found.content_step is not None:
@@ -232,10 +233,10 @@ def serve(db: sqlite3.Connection, source_id: str, found: Served) -> tuple[Step, 
     if kept.exact and kept.canonical is not None:
         step.fingerprint = Fingerprint(kept.exact, kept.canonical)
     step.model, step.status = doc.get("model"), doc.get("status")
-    headers, head = codec.load_head(doc)
-    request = Request(doc.get("method", ""), doc.get("url", ""), headers, b"", doc.get("library", ""))
+    request = Request(doc.get("method", ""), doc.get("url", ""), (), b"", doc.get("library", ""))
     body = codec.unpack(kept.packed or 0, kept.data) if kept.data is not None else b""
-    return step, codec.complete_recording(Recording(request, head, body), doc), kept.session, kept.step
+    recorded = codec.complete_recording(Recording(request, codec.load_head(doc), body), doc)
+    return step, recorded, kept.session, kept.step
 
 
 def index(db: sqlite3.Connection, source: int, column: str) -> dict[bytes, list[tuple[int, str]]]:

@@ -27,7 +27,8 @@ from rewind_auto.store.codec import dump_doc, dump_hit
 from rewind_auto.store.connection import Connection
 from rewind_auto.store.contract import Claimed, Verdict
 
-_NEXT = "(SELECT coalesce(max(step), 0) + 1 FROM steps WHERE session = :session)"
+_NEXT = "(SELECT coalesce(max(step), 0) + 1 FROM steps WHERE session = ?)"
+_RESERVE = f"INSERT INTO steps (session, step) VALUES (?, {_NEXT}) RETURNING step"
 
 
 class SqliteStore:
@@ -46,10 +47,10 @@ class SqliteStore:
     # --- sessions
 
     def begin(self, session: Session) -> None:
-        with self._connection.reading() as db:
+        with self._connection.reading as db:
             if self._key(db, session.id) is not None:
                 return
-        with self._connection.writing() as db:
+        with self._connection.writing as db:
             db.execute(
                 "INSERT OR IGNORE INTO sessions"
                 " (uid, name, mode, status, parent, fork_step, started_at, command, pid, pid_mark)"
@@ -69,32 +70,31 @@ class SqliteStore:
             )
 
     def finish(self, session_id: str, status: str) -> None:
-        with self._connection.writing() as db:
+        with self._connection.writing as db:
             db.execute(
                 "UPDATE sessions SET status = ?, ended_at = ? WHERE uid = ?",
                 (status, time.time(), session_id),
             )
 
     def resolve(self, ref: str, *, for_replay: bool = False) -> Session:
-        with self._connection.reading() as db:
+        with self._connection.reading as db:
             return reading.resolve(db, ref, for_replay=for_replay)
 
     def sessions(self) -> list[Session]:
-        with self._connection.reading() as db:
+        with self._connection.reading as db:
             return reading.sessions(db)
 
     # --- writing steps
 
     def reserve(self, session_id: str) -> int:
-        with self._connection.writing() as db:
-            return self._reserve(db, session_id)
+        with self._connection.reading as db:  # one statement is a transaction of its own
+            number = self._reserve(db, session_id)
+        self._connection.wrote()
+        return number
 
     def _reserve(self, db: sqlite3.Connection, session_id: str) -> int:
-        row = db.execute(
-            f"INSERT INTO steps (session, step) VALUES (:session, {_NEXT}) RETURNING step",
-            {"session": self._must(db, session_id)},
-        ).fetchone()
-        return int(row[0])
+        key = self._must(db, session_id)
+        return int(db.execute(_RESERVE, (key, key)).fetchone()[0])
 
     def prepare(self, step: Step, recording: Recording | None) -> Callable[[], int]:
         values = _columns(step)
@@ -110,7 +110,7 @@ class SqliteStore:
         values["doc"] = dump_doc(step, recording)
 
         def attempt() -> int:
-            with self._connection.writing() as db:
+            with self._connection.writing as db:
                 number = step.step or self._reserve(db, step.session)
                 if request is not None:
                     values["request_prefix"], values["request_tail"] = content.write_request(db, request)
@@ -126,7 +126,7 @@ class SqliteStore:
     # --- replay
 
     def claim(self, step: Step, source_id: str, digest: bytes, match: Match, *, lane: str) -> Claimed | None:
-        with self._connection.reading() as db:
+        with self._connection.reading as db:
             me, source = self._must(db, step.session), self._must(db, source_id)
             while True:
                 if match is not Match.EXACT or self._is_indirect(db, source):
@@ -140,7 +140,7 @@ class SqliteStore:
                     return claimed
 
     def claim_step(self, step: Step, source_id: str, source_step: int, match: Match) -> Claimed | None:
-        with self._connection.reading() as db:
+        with self._connection.reading as db:
             found = reading.served_step(db, self._must(db, source_id), source_step)
             return self._claim(db, self._must(db, step.session), step, source_id, found, match)
 
@@ -203,7 +203,7 @@ class SqliteStore:
         return Claimed(step.step, origin, match, recording)
 
     def has(self, session_id: str, digest: bytes) -> bool:
-        with self._connection.reading() as db:
+        with self._connection.reading as db:
             row = db.execute(
                 "SELECT 1 FROM steps WHERE exact = ? AND session = ? AND whole = 1 LIMIT 1",
                 (digest, self._key(db, session_id)),
@@ -211,17 +211,17 @@ class SqliteStore:
             return row is not None
 
     def unused(self, session_id: str, source_id: str) -> Iterator[tuple[Step, Request]]:
-        with self._connection.reading() as db:
+        with self._connection.reading as db:
             source = self._must(db, source_id)
             steps = reading.unused(db, self._key(db, session_id), source, source_id)
         for step in steps:
-            with self._connection.reading() as db:
+            with self._connection.reading as db:
                 recording = reading.recording(db, source, step.step)
             if recording is not None:
                 yield step, recording.request
 
     def repeated(self, session_id: str, step: int, fingerprint: Fingerprint) -> bool:
-        with self._connection.reading() as db:
+        with self._connection.reading as db:
             row = db.execute(
                 "SELECT 1 FROM steps WHERE exact = ? AND session = ? AND step > ? AND whole = 1 LIMIT 1",
                 (fingerprint.exact, self._key(db, session_id), step),
@@ -231,15 +231,15 @@ class SqliteStore:
     # --- reading
 
     def steps(self, session_id: str) -> list[Step]:
-        with self._connection.reading() as db:
+        with self._connection.reading as db:
             return reading.steps(db, session_id, self._must(db, session_id))
 
     def recording(self, session_id: str, step: int) -> Recording | None:
-        with self._connection.reading() as db:
+        with self._connection.reading as db:
             return reading.recording(db, self._must(db, session_id), step)
 
     def verdict(self, session_id: str) -> Verdict:
-        with self._connection.reading() as db:
+        with self._connection.reading as db:
             me = self._must(db, session_id)
             blocked = [s for s in reading.steps(db, session_id, me) if s.decision is Decision.BLOCKED]
             parent = db.execute("SELECT parent FROM sessions WHERE id = ?", (me,)).fetchone()[0]
@@ -304,6 +304,6 @@ _IS_USED = "SELECT 1 FROM steps WHERE session = :me AND source_session = :source
 _HIT = (
     "INSERT INTO steps (session, step, whole, decision, kind, match, source_session, source_step,"
     " content_session, content_step, lane, exact, canonical, started_at, trace_id, span_id, doc)"
-    " VALUES (?, (SELECT coalesce(max(step), 0) + 1 FROM steps WHERE session = ?), 1, 'hit',"
+    f" VALUES (?, {_NEXT}, 1, 'hit',"
     " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING step"
 )
