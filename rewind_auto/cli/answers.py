@@ -49,9 +49,6 @@ def summary(answered: ResponseInfo) -> tuple[str, str]:
 def tool_call(part: Part, *, cut: bool = True) -> str:
     """A tool call as Python would write it, with its arguments in full or cut short."""
     arguments = part.get("arguments")
-    if isinstance(arguments, str):
-        with suppress(ValueError):
-            arguments = json.loads(arguments)
     if isinstance(arguments, dict):
         inner = ", ".join(f"{name}={_value(value, cut=cut)}" for name, value in arguments.items())
     else:

@@ -32,7 +32,8 @@ STATUS_COLOURS = {"running": "cyan", "interrupted": "yellow", "failed": "red", "
 SHORT_ID = 8  # characters of a session's id that people are shown
 _PIPED_WIDTH = 100
 _LEAST_WIDTH = 20  # for what is wrapped, however narrow the terminal
-_MINUTE, _HOUR = 60, 3600
+# (below so many seconds, unit, number of them in a second, decimals); the limits are what rounds up
+_UNITS = ((0.00995, "ms", 1000, 1), (0.9995, "ms", 1000, 0), (9.995, "s", 1, 2), (59.95, "s", 1, 1))
 
 # What a terminal would obey or be misled by: controls but for tab and newline, and changes of direction.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -128,9 +129,8 @@ def _json_in_ascii() -> bool:
     """Whether the output takes nothing but ASCII, so that JSON has to escape the rest."""
     if not (sys.stdout.encoding or "").lower().startswith("utf"):
         return True
-    _on_unencodable(
-        "backslashreplace"
-    )  # only lone surrogates are left, and that is JSON's own escape for them
+    # Only lone surrogates are left, and this happens to be JSON's own escape for them.
+    _on_unencodable("backslashreplace")
     return False
 
 
@@ -196,13 +196,12 @@ def duration(seconds: float | None) -> str:
     """A length of time in the unit that suits it; nothing for None."""
     if seconds is None:
         return ""
-    if seconds < 0.9995:  # noqa: PLR2004 - what rounds to a second is one
-        return f"{seconds * 1000:.{0 if seconds >= 0.00995 else 1}f} ms"  # noqa: PLR2004
-    if seconds < _MINUTE:
-        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"  # noqa: PLR2004
-    if seconds < _HOUR:
-        return f"{int(seconds) // _MINUTE} min {int(seconds) % _MINUTE:02d} s"
-    return f"{int(seconds) // _HOUR} h {int(seconds) % _HOUR // _MINUTE:02d} min"
+    for below, unit, number, decimals in _UNITS:
+        if seconds < below:
+            return f"{seconds * number:.{decimals}f} {unit}"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    return f"{hours} h {minutes_left:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
 def elapsed(session: Session) -> float | None:

@@ -28,7 +28,7 @@ from rewind_auto.core.model import (
 from rewind_auto.store import open_store
 
 TRIP, AGAIN = "a1b2c3d4" * 4, "e5f6a7b8" * 4
-START = 1_800_000_000.25
+START = 1_800_000_000.0625
 TRACE, SPAN = "0123456789abcdef0123456789abcdef", "fedcba9876543210"
 CHAT, MODELS = "https://api.openai.com/v1/chat/completions", "https://api.openai.com/v1/models"
 SPEECH = "https://api.openai.com/v1/audio/speech"
@@ -109,8 +109,11 @@ def fill(path: Path) -> None:
         store.begin(
             Session(TRIP, "trip", started_at=START, command=("python", "my agent.py", "Lima"), pid=2**22 + 1)
         )
-        for made, kept in steps():
+        *others, last = steps()
+        for made, kept in others:
             store.prepare(made, kept)()
+        store.reserve(TRIP)  # still going on when the program was killed: not to be seen
+        store.prepare(*last)()
         store.finish(TRIP, "completed")
     started = START + 60
     with closing(open_store(str(path))) as store, patch("time.time", return_value=started + 0.05):

@@ -72,7 +72,8 @@ class TestErrors:
             (("diff",), "invalid choice: 'diff'"),
             (("sessions", "--nonsense"), "unrecognized arguments: --nonsense"),
             (("sessions", "--js"), "unrecognized arguments: --js"),
-            (("sessions", "--limit", "-1"), "--limit"),
+            (("sessions", "--limit=-1"), "'-1' is not a number from 0 up"),
+            (("show", "a1b2", "--step", "8"), "session a1b2c3d4 has no step 8: they go up to 9"),
             (("sessions", "--limit", "x"), "'x' is not a number from 0 up"),
             (("show",), "the following arguments are required: REF"),
             (("show", "last", "--step", "0"), "'0' is not the number of a step"),
@@ -118,6 +119,12 @@ class TestErrors:
         assert said in line
         assert str(store_path) in line
         assert contents(store_path.parent) == before
+
+    def test_a_session_without_steps(self, environ, store_path) -> None:
+        with closing(open_store(str(store_path))) as store:
+            store.begin(Session(TRIP, "x", pid=2**22 + 1))
+        assert "has no step 1: it has none" in refused(look(environ, "show", "x", "--step", "1"))
+        assert printed(look(environ, "show", "x")).endswith("\n\nno steps\n")
 
     def test_a_prefix_of_two(self, environ, store_path) -> None:
         with closing(open_store(str(store_path))) as store:

@@ -44,7 +44,7 @@ def described(step: int, prompt: str, **known) -> dict:
         "chunks": 1,
         "usage": None,
         "cost_usd": None,
-        "started_at": "2027-01-15T08:00:00.250000Z",
+        "started_at": "2027-01-15T08:00:00.062500Z",
         "duration_ms": 4.1,
         "first_chunk_ms": 4.0,
         "trace_id": None,
@@ -72,7 +72,7 @@ TRIP_STEPS = [
     described(6, "", kind="http", url=MODELS, method="GET", operation=None, model=None),
     described(7, "say", url=SPEECH, operation="generate_content", model="tts-1"),
     described(
-        8,
+        9,
         "huge",
         decision="bypass",
         note="larger than 64 bytes",
@@ -86,7 +86,7 @@ AGAIN_STEPS = [
         decision="hit",
         match="exact",
         source={"session": TRIP, "step": 1},
-        started_at="2027-01-15T08:01:00.250000Z",
+        started_at="2027-01-15T08:01:00.062500Z",
         trace_id=TRACE[::-1],
         span_id=SPAN,
         duration_ms=None,
@@ -97,7 +97,7 @@ AGAIN_STEPS = [
         2,
         "two",
         decision="blocked",
-        started_at="2027-01-15T08:01:00.250000Z",
+        started_at="2027-01-15T08:01:00.062500Z",
         note=NOTE,
         detail={"diff": [{"path": "messages[1].content", "old": "one", "new": "two"}], "source_step": 1},
         **{**NOTHING_CAME, "duration_ms": None},
@@ -122,7 +122,7 @@ $ python 'my agent.py' Lima
              closed by the program after 1 chunk
 6  record    GET /v1/models                     4.1 ms               200
 7  record    generate_content tts-1             4.1 ms               200
-8  bypass    chat gpt-5.4-mini                                       200
+9  bypass    chat gpt-5.4-mini                                       200
              larger than 64 bytes
 
 8 steps: 7 record, 1 bypass · spent 1,280 → 24 tokens, 5.09 s of waiting
