@@ -288,6 +288,23 @@ def test_a_stream_cut_before_its_end_tells_what_came() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("item", "part"),
+    [
+        ({"type": "reasoning", "id": "r", "summary": []}, {"type": "reasoning", "content": "ab"}),
+        (
+            {"type": "custom_tool_call", "call_id": "c", "name": "sh", "input": ""},
+            {"type": "tool_call", "id": "c", "name": "sh", "arguments": "ab"},
+        ),
+    ],
+)
+def test_an_item_cut_in_the_middle(item: dict[str, Any], part: dict[str, Any]) -> None:
+    added = {"type": "response.output_item.added", "output_index": 0, "item": item}
+    pieces = [{"type": f"response.{item['type']}.delta", "output_index": 0, "delta": one} for one in "ab"]
+    info = response_info("openai-responses", sse([EVENTS[0], added, *pieces], named=True))
+    assert info.output_messages == [{"role": "assistant", "parts": [part], "finish_reason": "error"}]
+
+
 def test_a_stream_that_fails() -> None:
     failed = {**EMPTY, "status": "failed", "error": {"code": "server_error", "message": "no"}}
     body = sse([*EVENTS[:9], {"type": "response.failed", "response": failed}], named=True)
