@@ -166,8 +166,9 @@ def response_body(body: bytes, secrets: tuple[bytes, ...]) -> bytes:
 
 def text(message: str, secrets: tuple[bytes, ...] = ()) -> str:
     """Free text, such as an error message, without secrets."""
-    cleaned = request_body(message.encode("utf-8", "surrogateescape"), secrets)
-    return cleaned.decode("utf-8", "surrogateescape")
+    raw = message.encode("utf-8", "surrogatepass")  # whatever an exception has for a text
+    cleaned = request_body(raw, secrets)
+    return message if cleaned == raw else cleaned.decode("utf-8", "replace")
 
 
 def names_secrets(body: bytes) -> bool:

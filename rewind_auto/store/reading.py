@@ -230,8 +230,9 @@ def serve(db: sqlite3.Connection, source_id: str, found: Served) -> tuple[Step, 
     if "exchange" not in doc:
         raise StoreError(f"recorded step {found.step} has lost its content")
     step = Step(source_id, found.step, trace_id=found.trace_id, span_id=found.span_id)
-    if kept.exact and kept.canonical is not None:
-        step.fingerprint = Fingerprint(kept.exact, kept.canonical)
+    asked = found if found.exact else kept
+    if asked.exact and asked.canonical is not None:
+        step.fingerprint = Fingerprint(asked.exact, asked.canonical)
     step.model, step.status = doc.get("model"), doc.get("status")
     request = Request(doc.get("method", ""), doc.get("url", ""), (), b"", doc.get("library", ""))
     body = codec.unpack(kept.packed or 0, kept.data) if kept.data is not None else b""
@@ -251,6 +252,22 @@ def index(db: sqlite3.Connection, source: int, column: str) -> dict[bytes, list[
     for digest, number, lane in rows:
         found.setdefault(digest, []).append((number, lane))
     return found
+
+
+def has(db: sqlite3.Connection, key: int, digest: bytes, *, after: int = 0, indirect: bool) -> bool:
+    """Whether a session has an answer with this exact digest, later than step ``after``."""
+    found = db.execute(
+        "SELECT 1 FROM steps WHERE exact = ? AND session = ? AND step > ? AND whole = 1"
+        f" AND decision IN {SERVABLE} LIMIT 1",
+        (digest, key, after),
+    ).fetchone()
+    if found is None and indirect:
+        found = db.execute(
+            "SELECT 1 FROM steps s JOIN steps r ON r.session = s.content_session AND r.step = s.content_step"
+            " WHERE s.session = ? AND s.step > ? AND s.exact IS NULL AND r.exact = ? LIMIT 1",
+            (key, after, digest),
+        ).fetchone()
+    return found is not None
 
 
 def unused(db: sqlite3.Connection, me: int | None, source: int, source_id: str) -> list[Step]:

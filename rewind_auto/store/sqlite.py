@@ -7,6 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from rewind_auto.store.connection import Connection
 from rewind_auto.store.contract import Claimed, Verdict
 
 _NEXT = "(SELECT coalesce(max(step), 0) + 1 FROM steps WHERE session = ?)"
+_Found = tuple[reading.Served, Callable[[], object]]  # an answer, and how to note that it is used
 _RESERVE = f"INSERT INTO steps (session, step) VALUES (?, {_NEXT}) RETURNING step"
 
 
@@ -38,11 +40,11 @@ class SqliteStore:
         self.path = path
         self._connection = Connection(path, create=create)
         self._keys: dict[str, int] = {}
-        # Below these, this process has seen every answer used: looking for the next one stays flat however
+        # Up to these, this process has seen every answer used: looking for the next one stays flat however
         # often a program asks the same thing. Only a hint; the claim index decides.
-        self._used_below: dict[tuple[int, bytes, str | None], int] = {}
+        self._used_to: dict[tuple[int, int, bytes, str | None], int] = {}
         self._indirect: dict[int, bool] = {}
-        self._index: dict[tuple[int, Match], dict[bytes, list[tuple[int, str]]]] = {}
+        self._index: dict[tuple[int, int, Match], dict[bytes, list[tuple[int, str]]]] = {}
 
     # --- sessions
 
@@ -57,7 +59,7 @@ class SqliteStore:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     session.id,
-                    session.name,
+                    session.name.encode("utf-8", "replace").decode(),  # a script may be called anything
                     session.mode.value,
                     "running",
                     session.parent,
@@ -135,7 +137,9 @@ class SqliteStore:
                     found = self._next_unused(db, me, source, digest, lane)
                 if found is None:
                     return None
-                claimed = self._claim(db, me, step, source_id, found, match)
+                answer, note_used = found
+                claimed = self._claim(db, me, step, source_id, answer, match)
+                note_used()  # not before: had the store been busy, the answer would still be to be had
                 if claimed is not None:
                     return claimed
 
@@ -146,29 +150,29 @@ class SqliteStore:
 
     def _next_unused(
         self, db: sqlite3.Connection, me: int, source: int, digest: bytes, lane: str
-    ) -> reading.Served | None:
+    ) -> _Found | None:
         """The first step of the source with this digest that nobody has used: of this lane, else of any."""
         for wanted, query, more in ((lane, _NEXT_IN_LANE, (lane,)), (None, _NEXT_ANYWHERE, ())):
-            key = (source, digest, wanted)
-            below = self._used_below.get(key, 0)
-            row = db.execute(query, (digest, source, below, me, source, *more)).fetchone()
+            key = (me, source, digest, wanted)
+            used_to = self._used_to.get(key, 0)
+            row = db.execute(query, (digest, source, used_to, me, source, *more)).fetchone()
             if row:
-                self._used_below[key] = row[1]
-                return reading.Served(*row)
+                return reading.Served(*row), partial(self._used_to.__setitem__, key, row[1])
         return None
 
     def _next_indexed(
         self, db: sqlite3.Connection, me: int, source: int, match: Match, digest: bytes, lane: str
-    ) -> reading.Served | None:
+    ) -> _Found | None:
         """`_next_unused` over an index in memory, for what no index in the file answers."""
-        key = (source, match)
+        key = (me, source, match)
         if key not in self._index:
             self._index[key] = reading.index(db, source, "exact" if match is Match.EXACT else "canonical")
         candidates = self._index[key].get(digest, [])
         for number, at in sorted(candidates, key=lambda found: (found[1] != lane, found[0])):
-            candidates.remove((number, at))
+            note_used = partial(candidates.remove, (number, at))
             if not db.execute(_IS_USED, {"me": me, "source": source, "step": number}).fetchone():
-                return reading.served_step(db, source, number)
+                return reading.served_step(db, source, number), note_used
+            note_used()
         return None
 
     def _is_indirect(self, db: sqlite3.Connection, source: int) -> bool:
@@ -186,8 +190,10 @@ class SqliteStore:
         origin, recording, content_session, content_step = reading.serve(db, source_id, found)
         step.decision, step.match, step.source = Decision.HIT, match, StepRef(source_id, found.step)
         exact = canonical = None
-        if match is Match.EXACT:  # the digests stand with the recording
+        if match is Match.EXACT:  # the digests stand with the recording, or with a hit that was renamed
             step.fingerprint = origin.fingerprint
+            if found.content_session is not None:
+                exact, canonical = found.exact, found.canonical
         elif step.fingerprint is not None:
             exact, canonical = step.fingerprint.exact, step.fingerprint.canonical
         values = (
@@ -204,11 +210,8 @@ class SqliteStore:
 
     def has(self, session_id: str, digest: bytes) -> bool:
         with self._connection.reading as db:
-            row = db.execute(
-                "SELECT 1 FROM steps WHERE exact = ? AND session = ? AND whole = 1 LIMIT 1",
-                (digest, self._key(db, session_id)),
-            ).fetchone()
-            return row is not None
+            key = self._key(db, session_id)
+            return key is not None and reading.has(db, key, digest, indirect=self._is_indirect(db, key))
 
     def unused(self, session_id: str, source_id: str) -> Iterator[tuple[Step, Request]]:
         with self._connection.reading as db:
@@ -222,11 +225,9 @@ class SqliteStore:
 
     def repeated(self, session_id: str, step: int, fingerprint: Fingerprint) -> bool:
         with self._connection.reading as db:
-            row = db.execute(
-                "SELECT 1 FROM steps WHERE exact = ? AND session = ? AND step > ? AND whole = 1 LIMIT 1",
-                (fingerprint.exact, self._key(db, session_id), step),
-            ).fetchone()
-            return row is not None
+            key = self._must(db, session_id)
+            indirect = self._is_indirect(db, key)
+            return reading.has(db, key, fingerprint.exact, after=step, indirect=indirect)
 
     # --- reading
 
