@@ -116,18 +116,23 @@ class Canonicalizer:
     def _json(self, body: bytes) -> bytes:
         if redact.names_secrets(body):  # a token that is renewed now and then is no other question
             body = redact.request_body(body)
-        value = json.loads(body, parse_float=_number)
+        value = _decode(body.decode())
         if self._anywhere or any(root in body for root in self._roots):
             for path in self._ignore:
                 _drop(value, path)
         if b'id"' in body:
             value = _Renamer().apply(value)
-        return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+        return _encode(value).encode()
 
 
 def _number(text: str) -> float | int:
     value = float(text)
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
+
+
+# Made once: json.loads and json.dumps build one at every call that has options.
+_decode = json.JSONDecoder(parse_float=_number).decode
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 def _drop(value: Any, path: Path) -> None:
