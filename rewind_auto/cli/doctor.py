@@ -194,7 +194,7 @@ def _store(path: str) -> str:
     if not os.path.exists(path):
         while not os.path.exists(directory):
             directory = os.path.dirname(directory)
-        if not os.path.isdir(directory) or not os.access(directory, os.W_OK | os.X_OK):
+        if not os.access(directory, os.W_OK | os.X_OK):
             raise _FailedError(f"cannot be created at {path}: {directory} is not writable")
         return f"will be created at {path}"
     if not os.access(path, os.W_OK) or not os.access(directory, os.W_OK):

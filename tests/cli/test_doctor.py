@@ -104,10 +104,21 @@ class TestStore:
         assert "is not a store" in failing(look(environ, "doctor", "--json"))["store"]
         assert store_path.read_text() == "dear diary"
 
-    def test_cannot_be_made(self, tmp_path) -> None:
+    def test_below_a_file(self, tmp_path) -> None:
         (tmp_path / "file").touch()
-        with pytest.raises((doctor._FailedError, StoreError), match="cannot"):
+        with pytest.raises(StoreError, match="Not a directory"):
             doctor._store(str(tmp_path / "file" / "rewind.db"))
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+    def test_that_may_not_be_written(self, store_path) -> None:
+        store_path.parent.mkdir(mode=0o500)
+        with pytest.raises(doctor._FailedError, match="cannot be created"):
+            doctor._store(str(store_path))
+        store_path.parent.chmod(0o700)
+        fill(store_path)
+        store_path.chmod(0o400)
+        with pytest.raises(doctor._FailedError, match="is not writable"):
+            doctor._store(str(store_path))
 
 
 class TestExporter:
