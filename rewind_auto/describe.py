@@ -114,6 +114,8 @@ class Description:
         span.end(
             SpanEnd(
                 decision=step.decision.value,
+                step=step.step or None,  # a hit has its number and its fingerprint by now
+                fingerprint=str(step.fingerprint) if step.fingerprint else None,
                 match=step.match.value if step.match else None,
                 source_session=step.source.session if step.source else None,
                 source_step=step.source.step if step.source else None,
