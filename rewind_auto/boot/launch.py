@@ -49,9 +49,7 @@ def python_path(inject: str, old: str) -> str:
     An empty entry stands for the current directory, but an empty variable for no entry at all.
     """
     entries = old.split(os.pathsep) if old else []
-    return os.pathsep.join(
-        [inject, *(entry for entry in entries if not entry or os.path.abspath(entry) != inject)]
-    )
+    return os.pathsep.join([inject, *(entry for entry in entries if os.path.abspath(entry) != inject)])
 
 
 def environment(environ: Mapping[str, str], overrides: Mapping[str, str | None]) -> dict[str, str]:

@@ -56,8 +56,7 @@ class Tripwire:
             find_spec = None if finder is self else getattr(finder, "find_spec", None)
             spec: ModuleSpec | None = find_spec and find_spec(name, path, target)
             if spec is not None:
-                loader: Any = spec.loader
-                if hasattr(loader, "exec_module") and type(loader) is not Loader:
+                if hasattr(spec.loader, "exec_module"):
                     spec.loader = Loader(spec)  # type: ignore[assignment]
                 return spec
         return None

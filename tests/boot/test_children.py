@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-# One line from each process: whether the agent is there, and in which session.
+# One line from each process, in one piece: whether the agent is there, and in which session.
 SHOW = (
     "import os, sys; t = sys.modules.get('rewind_auto.boot.tripwire'); "
-    "print(bool(t) and t.is_armed(), os.environ.get('REWIND_SESSION_ID'), flush=True)"
+    "os.write(1, f'{bool(t) and t.is_armed()} {os.environ.get(\"REWIND_SESSION_ID\")}\\n'.encode())"
 )
 
 
@@ -70,8 +70,9 @@ class TestChildren:
     def test_subprocess(self, run) -> None:
         self.check(run, f"{SHOW}\nimport subprocess; subprocess.run([sys.executable, '-c', {SHOW!r}])")
 
+    @pytest.mark.usefixtures("show")
     def test_shell(self, run) -> None:
-        script = f'{sys.executable} -c "{SHOW}"'
+        script = f"{sys.executable} show.py"
         self.check(run, f"{SHOW}\nimport subprocess; subprocess.run(['sh', '-c', {script!r}])")
 
     def test_exec(self, run) -> None:

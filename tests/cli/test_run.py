@@ -131,7 +131,7 @@ class TestCommandLine:
         ("args", "says"),
         [
             (["--bogus", "true"], "--bogus"),
-            (["--nam", "x", "true"], "--nam"),
+            (["--spee=1", "true"], "--spee"),
             ([], "no command"),
             (["--record"], "no command"),
             (["--"], "no command"),
@@ -278,7 +278,7 @@ class TestBecomesTheCommand:
 
     def test_terminal_interrupt(self, launcher, environ) -> None:
         process = subprocess.Popen(
-            [*launcher, PY, "-c", "import time; print('up', flush=True); time.sleep(30)"],
+            [*launcher, PY, "-c", "import time; print('up', flush=True)\nwhile True: time.sleep(0.05)"],
             env=environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
