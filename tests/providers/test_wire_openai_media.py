@@ -83,7 +83,8 @@ def test_speech(openai_client: openai.OpenAI, wire_server: WireServer) -> None:
 
     asked = request_info("openai-audio", wire_server.path, wire_server.request)
     assert (asked.model, asked.output_type) == ("gpt-4o-mini-tts", "speech")
-    assert response_info("openai-audio", body, "audio/mpeg") == ResponseInfo()
+    for content_type in ("audio/mpeg", "image/png", "video/mp4", "application/octet-stream"):
+        assert response_info("openai-audio", body, content_type) == ResponseInfo()
     assert request_info("openai-audio", "/v1/audio/speech?a=b", b'{"stream_format": "sse"}').stream is True
     assert request_info("openai-audio", "/v1/audio/speech?a=b", b"").output_type == "speech"
 
