@@ -18,7 +18,6 @@ from rewind_auto.telemetry.spans import CallSpan, SpanEnd, SpanStart, Tracing
 if TYPE_CHECKING:
     from rewind_auto.core.model import Session
 
-_ELSEWHERE = Route("custom", "", None)
 _HTTP_ERROR = 400
 _NO_REQUEST = RequestInfo()
 
@@ -29,7 +28,7 @@ def route_of(method: str, url: str, user_hosts: tuple[str, ...]) -> Route:
     parts = urlsplit(url)
     host = parts.hostname or ""
     known = registry.identify(host, parts.port, parts.path, method, user_hosts)
-    return known or registry.identify(host, parts.port, parts.path, method, (host,)) or _ELSEWHERE
+    return known or registry.by_shape(parts.port, parts.path, method)
 
 
 def host_class(host: str, _port: int | None) -> str:
