@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -255,15 +256,16 @@ class TestBecomesTheCommand:
 
     def test_signals_are_as_the_shell_left_them(self, launcher, environ) -> None:
         """Python ignores SIGPIPE for itself, and what is ignored stays so across exec."""
-        code = "grep SigIgn /proc/self/status"
-        plain = subprocess.run(["sh", "-c", code], capture_output=True, text=True, check=True, env=environ)
-        ours = subprocess.run(
-            [*launcher, "sh", "-c", code], capture_output=True, text=True, check=True, env=environ
-        )
-        assert ours.stdout == plain.stdout
-        ignoring = f"trap '' INT; exec {' '.join(launcher)} sh -c '{code}'"
-        done = subprocess.run(["sh", "-c", ignoring], capture_output=True, text=True, check=True, env=environ)
-        assert int(done.stdout.split()[1], 16) & 1 << (signal.SIGINT - 1)
+        command = ["grep", "SigIgn", "/proc/self/status"]
+
+        def ignored(words):
+            done = subprocess.run(words, capture_output=True, text=True, check=True, env=environ)
+            # Without 32 and 33, which are glibc's own: its posix_spawn leaves them ignored.
+            return int(done.stdout.split()[1], 16) & ~(3 << 31)
+
+        assert ignored([*launcher, *command]) == ignored(command)
+        ignoring = f"trap '' INT; exec {shlex.join([*launcher, *command])}"
+        assert ignored(["sh", "-c", ignoring]) == ignored(command) | 1 << (signal.SIGINT - 1)
 
     def test_pipe_that_closes_early(self, launcher, environ) -> None:
         line = f"{' '.join(launcher)} yes | head -1"
