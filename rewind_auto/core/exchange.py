@@ -84,7 +84,7 @@ class Exchange:
         )
         self._chunks, self._offsets = [], []
         if (
-            ending is Ending.CLOSED
+            ending in (Ending.CLOSED, Ending.CANCELLED)  # openai limits the time it drains what comes after
             and self.response_head is not None
             and self._ended(self.response_head, body)
         ):

@@ -93,7 +93,6 @@ class HttpxDriver:
         self.asynchronous = asynchronous
         self.errors = {
             "refused": module.ConnectError,
-            "no such host": module.ConnectError,
             "timeout of the connection": module.ConnectTimeout,
             "timeout of the answer": module.ReadTimeout,
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import time
 from contextlib import contextmanager
 
 import anyio
@@ -83,7 +84,7 @@ def test_opened_and_forgotten(trial, server, driver):
 
     trial.check(scenario)
     [ending] = trial.endings()
-    # An event loop that ends closes what is left of the stream itself, and httpx2 hands that on as a cancellation.
+    # An event loop that ends closes what is left open, which httpx2 hands on as a cancellation.
     assert ending is Ending.CLOSED or (driver.asynchronous and ending is Ending.CANCELLED)
     held.clear()
     gc.collect()
@@ -109,22 +110,36 @@ def test_client_closed_while_a_stream_is_open(trial, server, driver):
 # --- interrupted
 
 CANCELLABLE = [*ASYNC_DRIVERS, *TRIO_DRIVERS]
+SOON = 0.05  # seconds after the last thing that comes; then nothing does
 
 
-def cancelled(driver, server, manner="raw", *, within=0.08):
+class Pieces(list):
+    """Calls ``full`` when all lines have come."""
+
+    def __init__(self, full):
+        super().__init__()
+        self.full = full
+
+    def append(self, piece):
+        super().append(piece)
+        if len(self) == len(LINES):
+            self.full()
+
+
+def cancelled(driver, server, manner="raw", *, within=5):
     """The scenario of a program with a time limit of its own, on any event loop."""
 
     async def scenario():
         got = None
-        pieces = []
         async with driver.client() as client:
             with anyio.move_on_after(within) as limit:
+                pieces = Pieces(lambda: setattr(limit, "deadline", anyio.current_time() + SOON))
                 async with client.stream(
                     "POST", f"{server.url}/v1/chat/completions", content=CHAT
                 ) as response:
                     got = response
                     await driver.gather(driver.pieces(response, manner), pieces)
-        return limit.cancelled_caught, pieces, got and driver.look(got)
+        return limit.cancelled_caught, list(pieces), got and driver.look(got)
 
     return scenario
 
@@ -142,7 +157,7 @@ def test_cancelled_in_the_body(trial, server, driver, manner):
 @pytest.mark.parametrize("driver", CANCELLABLE, ids=repr)
 def test_cancelled_before_the_head(trial, server, driver):
     server.on("/v1/chat/completions", [HANG])
-    [step] = trial.check(cancelled(driver, server))
+    [step] = trial.check(cancelled(driver, server, within=2 * SOON))
     assert trial.endings() == [Ending.CANCELLED]
     assert step.status is None
 
@@ -153,14 +168,22 @@ def test_task_cancelled(trial, server, driver, acts):
     server.on("/v1/chat/completions", acts)
 
     async def scenario():
+        all_there = asyncio.Event()
+        pieces = Pieces(all_there.set)
+
+        async def work(client):
+            async with client.stream("POST", f"{server.url}/v1/chat/completions", content=CHAT) as response:
+                await driver.gather(driver.pieces(response, "raw"), pieces)
+
         async with driver.client() as client:
-            call = driver.exchange(client, "POST", f"{server.url}/v1/chat/completions", "raw", content=CHAT)
-            task = asyncio.create_task(call)
-            await asyncio.sleep(0.08)
+            task = asyncio.create_task(work(client))
+            if len(acts) > 1:
+                await all_there.wait()
+            await asyncio.sleep(SOON)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            return task.cancelled()
+        return task.cancelled(), list(pieces)
 
     trial.check(scenario)
     assert trial.endings() == [Ending.CANCELLED]
@@ -173,7 +196,7 @@ def test_timeout_of_asyncio(trial, server, driver):
     async def scenario():
         async with driver.client() as client:
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.08):
+                async with asyncio.timeout(4 * SOON):
                     await driver.exchange(client, "POST", f"{server.url}/v1/chat/completions", content=CHAT)
 
     trial.check(scenario)
@@ -182,18 +205,15 @@ def test_timeout_of_asyncio(trial, server, driver):
 
 @pytest.mark.parametrize("driver", ASYNC_DRIVERS, ids=repr)
 def test_first_of_several_wins(trial, server, driver):
-    """`as_completed` and the cancelling of the rest: the losers are stored as cancelled, the winner whole."""
-    server.on("/v1/x", lambda seen: chunked([b"won"]) if seen.body == b"2" else [HANG])
+    """The losers, cancelled, are stored as that; the winner whole."""
+    server.on("/v1/x", lambda seen: [_until(server, 4), *chunked([b"won"])] if seen.body == b"2" else [HANG])
 
     async def scenario():
         async with driver.client() as client:
             calls = [
-                asyncio.create_task(
-                    driver.exchange(client, "POST", f"{server.url}/v1/x", content=str(i).encode())
-                )
+                asyncio.create_task(driver.exchange(client, "POST", f"{server.url}/v1/x", content=b"%d" % i))
                 for i in range(4)
             ]
-            await asyncio.sleep(0.03)  # for the losers to be under way
             done, rest = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
             for task in rest:
                 task.cancel()
@@ -204,15 +224,24 @@ def test_first_of_several_wins(trial, server, driver):
     assert sorted(trial.endings()) == [Ending.CANCELLED] * 3 + [Ending.EOF]
 
 
+def _until(server, seen):
+    """Nothing to send, once so many requests have come."""
+    until = time.monotonic() + 5
+    while len(server.seen) < seen and time.monotonic() < until:
+        time.sleep(0.002)
+    return b""
+
+
 @contextmanager
-def interrupt_after(seconds):
+def interruptible():
+    """Gives a function that interrupts the program some seconds after it is called."""
+
     def interrupt(*_):
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        yield
+        yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -224,12 +253,18 @@ def test_interrupted(trial, server, driver, acts):
     server.on("/v1/x", acts)
 
     async def scenario():
-        pieces = []
-        async with driver.client() as client:
-            with pytest.raises(KeyboardInterrupt), interrupt_after(0.08):
+        with interruptible() as interrupt:
+            pieces = Pieces(lambda: interrupt(SOON))
+
+            async def work(client):
                 async with driver.within(client.stream("GET", f"{server.url}/v1/x")) as response:
                     await driver.gather(driver.pieces(response, "raw"), pieces)
-        return pieces
+
+            async with driver.client() as client:
+                interrupt(2 * SOON if len(acts) == 1 else 5)
+                with pytest.raises(KeyboardInterrupt):
+                    await work(client)
+        return list(pieces)
 
     trial.check(scenario)
     assert trial.endings() == [Ending.CANCELLED]

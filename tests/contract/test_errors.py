@@ -40,11 +40,6 @@ def test_refused(trial, driver, manner):
     check(trial, driver, asking(driver, f"{gone.url}/v1/x", manner), "refused")
 
 
-def test_no_such_host(trial, driver, manner):
-    trial.options["llm_hosts"] = ("nowhere.invalid",)
-    check(trial, driver, asking(driver, "http://nowhere.invalid/v1/x", manner), "no such host")
-
-
 def test_read_timeout_before_the_head(trial, server, driver, manner):
     server.on("/v1/x", [HANG])
     scenario = asking(driver, f"{server.url}/v1/x", manner, timeout=0.05)
@@ -53,7 +48,7 @@ def test_read_timeout_before_the_head(trial, server, driver, manner):
 
 def test_read_timeout_midway(trial, server, driver, manner):
     server.on("/v1/x", chunked([b"one\n", b"two\n"], end=[HANG]))
-    scenario = asking(driver, f"{server.url}/v1/x", manner, timeout=0.05)
+    scenario = asking(driver, f"{server.url}/v1/x", manner, timeout=0.15)
     check(trial, driver, scenario, "timeout of the answer", 200)
     assert trial.recording().body == b"one\ntwo\n"
 
@@ -72,7 +67,7 @@ def test_no_protocol_of_ours(trial, driver):
 
 
 def test_a_request_that_cannot_be_sent(trial, server, driver):
-    """A protocol error that the library finds while it writes the request. By name: some let h11's own through."""
+    """A protocol error found while the request is written. By name: some releases let h11's own through."""
     server.on("/v1/x", answer(1))
 
     async def scenario():
@@ -94,7 +89,7 @@ def test_tried_again_by_the_program(trial, server, driver):
         async with driver.client() as client:
             for _ in range(3):
                 url = f"{server.url}/v1/x"
-                seen.append(await driver.exchange(client, "POST", url, content=b"{}", timeout=0.05))
+                seen.append(await driver.exchange(client, "POST", url, content=b"{}", timeout=0.15))
         return seen
 
     plain, _ = trial.plain(scenario)
@@ -104,8 +99,8 @@ def test_tried_again_by_the_program(trial, server, driver):
 
 def test_recorded_timeouts_do_not_take_their_time_again(trial, server, driver):
     server.on("/v1/x", [HANG])
-    scenario = asking(driver, f"{server.url}/v1/x", "buffered", timeout=0.4)
+    scenario = asking(driver, f"{server.url}/v1/x", "buffered", timeout=0.6)
     trial.record(scenario)
     started = time.perf_counter()
     trial.replay(scenario)
-    assert time.perf_counter() - started < 0.2
+    assert time.perf_counter() - started < 0.5

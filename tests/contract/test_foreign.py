@@ -17,7 +17,7 @@ class Predicate:
     def __init__(self, is_llm_call):
         self.is_llm_call = is_llm_call
 
-    def is_tool_call(self, request):
+    def is_tool_call(self, _):
         return False
 
 
@@ -30,7 +30,9 @@ def asking(driver, server, **options):
     async def scenario():
         async with driver.client() as client:
             made = {name: make() for name, make in options.items()}
-            return [await driver.exchange(client, "POST", f"{server.url}/v1/x", m, **made) for m in MANNERS[:1]]
+            return [
+                await driver.exchange(client, "POST", f"{server.url}/v1/x", m, **made) for m in MANNERS[:1]
+            ]
 
     return scenario
 
@@ -60,7 +62,9 @@ def test_the_transport_is_the_clients_own(trial, driver, mode):
 
     async def scenario():
         async with driver.client() as client:
-            foreign, ours = (driver.module.URL(f"http://{host}/v1/x") for host in ("localhost", "llm.example"))
+            foreign, ours = (
+                driver.module.URL(f"http://{host}/v1/x") for host in ("localhost", "llm.example")
+            )
             assert client._transport_for_url(foreign) is client._transport
             assert client._transport_for_url(ours) is not client._transport
 
@@ -124,7 +128,7 @@ def test_a_predicate_adds_a_host(trial, server, driver):
 
 def test_a_predicate_that_says_no(trial, server, driver):
     server.on("/v1/x", answer(1))
-    trial.predicates = Predicate(lambda request: False)
+    trial.predicates = Predicate(lambda _: False)
     plain, sent = trial.plain(asking(driver, server))
     assert trial.record(asking(driver, server)) == (plain, sent)
     assert not trial.store.exists()
@@ -155,7 +159,7 @@ def test_a_predicate_that_raises_says_no(trial, server, driver, capsys, monkeypa
 def test_an_upload_that_a_predicate_declines(trial, server, driver, mode):
     """Sent whole, whoever has looked at it."""
     server.on("/v1/x", answer(1))
-    trial.predicates = Predicate(lambda request: False)
+    trial.predicates = Predicate(lambda _: False)
     server.forget()
     with trial.agent(mode, "a" * 32, source="never-needed"):
         [got] = driver.run(asking(driver, server, content=lambda: driver.upload([b"a", b"b"]))())

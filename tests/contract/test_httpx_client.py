@@ -1,4 +1,4 @@
-"""What httpx clients do around their transport stays theirs: redirects, auth, cookies, hooks, and the like."""
+"""What httpx clients do around their transport stays theirs: redirects, auth, cookies, hooks."""
 
 from __future__ import annotations
 
@@ -281,10 +281,12 @@ def test_too_many_connections(trial, server, driver):
 
     async def scenario():
         limits = driver.module.Limits(max_connections=1)
-        async with driver.client(limits=limits, timeout=driver.module.Timeout(5, pool=0.05)) as client:
-            async with driver.opened(client, "GET", f"{server.url}/v1/x") as first:
-                second = await driver.exchange(client, "GET", f"{server.url}/v1/x")
-                return second, await first(), await first(), await first()
+        async with (
+            driver.client(limits=limits, timeout=driver.module.Timeout(5, pool=0.05)) as client,
+            driver.opened(client, "GET", f"{server.url}/v1/x") as first,
+        ):
+            second = await driver.exchange(client, "GET", f"{server.url}/v1/x")
+            return second, await first(), await first(), await first()
 
     plain, _ = trial.plain(scenario)
     assert plain[0].error["type"] is driver.module.PoolTimeout

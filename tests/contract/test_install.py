@@ -109,7 +109,7 @@ def test_without_the_seam_the_transports_are_wrapped(trial, server, driver, monk
     monkeypatch.delattr(cls, "_transport_for_url")
 
     # The client itself still finds its transport, by whatever name.
-    monkeypatch.setattr(cls, "__getattr__", lambda self, name: _renamed(self, name), raising=False)
+    monkeypatch.setattr(cls, "__getattr__", _renamed, raising=False)
     server.on("/v1/x", answer(1))
 
     async def scenario():
@@ -125,5 +125,3 @@ def _renamed(client, name):
     if name == "_transport_for_url":
         return client._another_name
     raise AttributeError(name)
-
-

@@ -95,5 +95,3 @@ def test_a_store_that_cannot_be_used(trial, server, driver, broken, manner, monk
     told = capsys.readouterr().err
     assert told.count("nothing is recorded") == 1, told
     assert before is None or trial.store.read_bytes() == before
-
-

@@ -84,11 +84,8 @@ def test_a_client_for_each_thread(trial, server, driver):
     answering(server)
 
     async def work(number):
-        seen = []
         async with driver.client() as client:
-            for turn in range(3):
-                seen.append((await asking(driver, client, server, number * 10 + turn)).body)
-        return seen
+            return [(await asking(driver, client, server, number * 10 + turn)).body for turn in range(3)]
 
     async def scenario():
         with ThreadPoolExecutor(THREADS) as pool:

@@ -193,7 +193,7 @@ def test_a_file_that_is_open_elsewhere_in_the_middle(trial, server, driver):
 @pytest.mark.parametrize("status", [301, 303, 307, 308])
 @pytest.mark.parametrize("body", ["bytes", "iterator", "files"])
 def test_redirected(trial, server, driver, status, body):
-    """A hop is a step; an iterator that is spent cannot be sent again, which is the library's error to raise."""
+    """A hop is a step; that a spent iterator cannot be sent again is the library's error to raise."""
     server.on("/v1/x", reply(b"moved", status, [("Location", "/v1/y")], reason="Moved"))
     server.on("/v1/y", chunked([b"there"]))
     bodies = {

@@ -1,24 +1,25 @@
-"""The core property: a program sees the same plain, while recorded, and replayed with nobody there to answer."""
+"""The core property: a program sees the same plain, recorded, and replayed with nobody there to answer."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attempts import connection_attempts
 from drivers import Driver, Got
-from servers import Server
 
 from rewind_auto.core.model import Decision, Ending, Mode, Recording, Step
 from rewind_auto.driver import ProcessDriver
 from rewind_auto.predicates import Predicates
 from rewind_auto.settings import Settings
 
-Scenario = Callable[[], Awaitable[Any]]
+if TYPE_CHECKING:
+    from servers import Server
+
 
 # What a replay may show differently: cookies are secrets and not kept, and nobody has to wait for anything.
 _NOT_KEPT = ("set-cookie", "cookie")
@@ -29,7 +30,7 @@ class Trial:
     """One scenario, run every way. All runs of it are against the same store.
 
     Attributes:
-        served: the servers that it talks to, whose records are compared and which are stopped before a replay.
+        served: the servers that it talks to, compared in what they saw, and stopped before a replay.
         llm_hosts: which hosts count as an LLM's.
     """
 
@@ -132,7 +133,7 @@ class Trial:
             server.forget()
 
     def _sent(self) -> list[Any]:
-        """What the servers saw, without when. In the order of content, since parallel requests have no other."""
+        """What the servers saw, in the order of content, since parallel requests have no other."""
         for server in self.served:
             server.settle()
         return [(server.connections, sorted((s.head, s.raw) for s in server.seen)) for server in self.served]
@@ -145,7 +146,9 @@ def differences(first: Any, second: Any, where: str = "") -> list[str]:
     if type(first) is type(second) and isinstance(first, dict | list | tuple) and len(first) == len(second):
         keys = list(first) if isinstance(first, dict) else list(range(len(first)))
         if not isinstance(first, dict) or first.keys() == second.keys():
-            return [line for key in keys for line in differences(first[key], second[key], f"{where}[{key!r}]")]
+            return [
+                line for key in keys for line in differences(first[key], second[key], f"{where}[{key!r}]")
+            ]
     return [] if first == second else [f"{where}: {first!r} → {second!r}"]
 
 
@@ -159,7 +162,7 @@ def without_secrets(seen: Any) -> Any:
             kept["cookies"] = sorted(kept["cookies"])
         return kept
     if isinstance(seen, list):
-        return [without_secrets(item) for item in seen]
+        return [without_secrets(item) for item in seen if not _is_delay(item)]
     if isinstance(seen, tuple):
         if len(seen) == 2 and isinstance(seen[0], bytes):
             name, value = seen
