@@ -41,11 +41,15 @@ def install(
         otlp: export spans: an http(s) URL, or ``"1"`` for where the OTEL_* variables say.
 
     Raises:
-        SettingsError: a malformed value, given here or in the environment.
+        SettingsError: a malformed value. In the environment it is only reported, unless for a replay.
+        RewindReplayDivergenceError: it is the environment that asks for the replay.
         TypeError: ``predicates`` has not both methods.
     """
     if predicates is not None and not isinstance(predicates, Predicates):
         raise TypeError(f"{predicates!r} has no is_llm_call and is_tool_call")
+    current = driver.current()
+    if current is None and (mode or "").strip().lower() != Mode.REPLAY:
+        return  # the environment is malformed, which has been said; a program is not stopped for that
     given = {
         "REWIND_MODE": mode,
         "REWIND_FROM": source,
@@ -61,8 +65,7 @@ def install(
         return
     tripwire.join_session()
     wanted = settings.current()
-    current = driver.current() if tripwire.is_armed() else None
-    if current is not None and predicates is None:
+    if predicates is None and current is not None:
         predicates = current.predicates
     if current is None or (current.settings, current.predicates) != (wanted, predicates):
         _let_go()
@@ -91,4 +94,4 @@ def _let_go() -> None:
         process = driver.current()
         if process is not None:
             process.close()
-        driver.use(None)
+    driver.use(None)

@@ -94,6 +94,21 @@ def test_malformed_arguments_install_nothing() -> None:
     assert driver.current().settings.mode is Mode.RECORD
 
 
+def test_a_malformed_environment_stops_only_a_replay(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("REWIND_SPEED", "fast")
+    rewind_auto.install()
+    assert not rewind_auto.is_installed()
+    assert "REWIND_SPEED='fast'" in capsys.readouterr().err
+    with pytest.raises(SettingsError, match="REWIND_SPEED"):
+        rewind_auto.install(mode="replay", source="last")
+    assert not rewind_auto.is_installed()
+    monkeypatch.setenv("REWIND_MODE", "replay")
+    monkeypatch.setenv("REWIND_FROM", "last")
+    with pytest.raises(RewindReplayDivergenceError, match="REWIND_SPEED"):
+        rewind_auto.install()
+    assert not rewind_auto.is_installed()
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_records_a_client_made_before_or_after(provider, store_path: Path, when: str) -> None:
     """In a process of its own, on its own: nothing but install() is called."""
