@@ -27,6 +27,7 @@ OTLP = ExportPlan(("otlp",))
         (None, {"OTEL_TRACES_EXPORTER": "console"}, ExportPlan(("console",))),
         (None, {"OTEL_TRACES_EXPORTER": "otlp, console"}, ExportPlan(("otlp", "console"))),
         (None, {"OTEL_TRACES_EXPORTER": "zipkin"}, None),
+        (None, {"OTEL_TRACES_EXPORTER": "otlp,none"}, None),
         (None, {"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, None),
         (None, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, OTLP),
         (None, {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c:4318/v1/traces"}, OTLP),
@@ -183,7 +184,8 @@ def test_an_exporter_that_is_not_there_costs_one_line(program: Program) -> None:
         """
         del os.environ["REWIND_TESTING"]
         assert call(1) is None
-        assert call(2) is None
+        os.environ["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf"
+        assert call(2) is None, "tried again"
         """,
         OTEL_TRACES_EXPORTER="otlp",
         OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
