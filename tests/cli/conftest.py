@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,14 @@ import pytest
 import rewind_auto
 
 ROOT = Path(rewind_auto.__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Children can be interrupted even where the tests run in the background of a shell, which ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
