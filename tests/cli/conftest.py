@@ -17,7 +17,7 @@ ROOT = Path(rewind_auto.__file__).parents[1]
 
 @pytest.fixture(autouse=True)
 def interruptible():
-    """Children can be interrupted even where the tests run in the background of a shell, which ignores SIGINT."""
+    """Children can be interrupted even where the tests run in the background of a shell."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
