@@ -11,11 +11,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import zlib
 from contextlib import closing, suppress
 from pathlib import Path
 
 from rewind_auto.core import guard
 from rewind_auto.core.errors import StoreBusyError, StoreError
+from rewind_auto.store import header
 from rewind_auto.store.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
 
 _CHECKPOINT_EVERY = 2000  # write transactions; a log of some ten MB
@@ -80,6 +82,8 @@ class Connection:
                 db.close()
 
     def _connect(self) -> sqlite3.Connection:
+        # Before SQLite is let near: closing a database of others would write its log into it.
+        header.check(str(self.path))
         if not self.path.exists():
             if not self._create:
                 raise StoreError(f"no store at {self.path}: nothing has been recorded there yet")
@@ -182,11 +186,16 @@ def _recognise(db: sqlite3.Connection, path: Path) -> bool:
     return True
 
 
-def _translated(error: sqlite3.Error, path: Path) -> StoreError:
-    """One of SQLite's errors as ours."""
+def _translated(error: BaseException, path: Path) -> StoreError:
+    """One of SQLite's errors, or what comes of reading damaged rows, as ours."""
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreBusyError(f"{path} is locked by another process")
-    return StoreError(f"{path}: {error}")
+    said = " ".join(str(error).split())
+    return StoreError(f"{path}: {said}" if isinstance(error, sqlite3.Error) else f"{path} is damaged: {said}")
+
+
+# What comes of bytes that are not those written: SQLite itself notices damage to its own structures only.
+_DAMAGE = (ValueError, TypeError, KeyError, RecursionError, zlib.error)
 
 
 class Reading:
@@ -204,13 +213,13 @@ class Reading:
     def __enter__(self) -> sqlite3.Connection:
         try:
             return self._connection.acquire()
-        except sqlite3.Error as error:
-            raise _translated(error, self._connection.path) from None
+        except (sqlite3.Error, *_DAMAGE) as error:
+            raise _translated(error, self._connection.path) from error
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._connection.release()
-        if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError):
-            raise _translated(error, self._connection.path) from None
+        if isinstance(error, (sqlite3.Error, *_DAMAGE)) and not isinstance(error, sqlite3.IntegrityError):
+            raise _translated(error, self._connection.path) from error
 
 
 class Writing(Reading):

@@ -134,6 +134,7 @@ def read_request(db: sqlite3.Connection, prefix: int | None, tail: int | None) -
             SELECT 0, parent, blob FROM nodes WHERE id = ?
             UNION ALL
             SELECT chain.depth + 1, nodes.parent, nodes.blob FROM chain JOIN nodes ON nodes.id = chain.parent
+            WHERE nodes.parent IS NULL OR nodes.parent < nodes.id  -- a damaged chain ends all the same
         )
         SELECT blobs.packed, blobs.data FROM chain JOIN blobs ON blobs.id = chain.blob
         ORDER BY chain.depth DESC

@@ -6,12 +6,16 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
+import rewind_auto
 from rewind_auto.store import open_store
 from rewind_auto.store.contract import Store
+
+# For a child process that imports what stands beside this file.
+ENVIRON = {"PYTHONPATH": f"{Path(rewind_auto.__file__).parents[1]}:{Path(__file__).parent}"}
 
 _HOLD = """
 import sqlite3, sys
@@ -86,3 +90,32 @@ class Sqlite:
 
 
 BACKENDS = (Sqlite,)
+
+
+def run(code: str, *arguments: object) -> str:
+    """Run Python in a process of its own; what it printed."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, env=ENVIRON, capture_output=True, text=True, timeout=60)
+    assert (done.stderr, done.returncode) == ("", 0)
+    return done.stdout
+
+
+def made_by(path: Path, *statements: str) -> Path:
+    """An SQLite file in which these statements were executed."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for statement in statements:
+            db.execute(statement)
+    return path
+
+
+def left_by(path: Path, *statements: str) -> Path:
+    """As `made_by` in a process that then dies: what it wrote is in the log beside the file."""
+    code = """
+import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+for statement in sys.argv[2:]:
+    db.execute(statement)
+os._exit(0)
+"""
+    run(code, path, *statements)
+    return path
