@@ -36,6 +36,7 @@ class Connection:
         self.path = path
         self._create = create
         self._lock = threading.RLock()
+        self._checkpoint_lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
         self._writes = 0
         self._checkpointing = False
@@ -103,6 +104,7 @@ class Connection:
             # Busy is no failure: the next one will do.
             with (
                 guard.swallow("checkpoint"),
+                self._checkpoint_lock,
                 suppress(sqlite3.OperationalError),
                 closing(sqlite3.connect(self.path, timeout=0, isolation_level=None)) as db,
             ):
@@ -111,19 +113,23 @@ class Connection:
             self._checkpointing = False
 
     def _before_fork(self) -> None:
-        self._held = self._lock.acquire(timeout=_FORK_WAIT)
-        if self._held and self._db is not None and not self._db.in_transaction:
+        # No connection may be open. The child would inherit SQLite's notes on the locks it holds, but not
+        # the locks; its log would then be removed by whoever closes the file last and knows of no other.
+        self._held = [
+            lock for lock in (self._lock, self._checkpoint_lock) if lock.acquire(timeout=_FORK_WAIT)
+        ]
+        if self._lock in self._held and self._db is not None and not self._db.in_transaction:
             self._db.close()
             self._db = None
 
     def _after_fork(self) -> None:
-        if self._held:
-            self._lock.release()
+        for lock in self._held:
+            lock.release()
 
     def _after_fork_in_child(self) -> None:
         if self._db is not None:  # a transaction that did not end in time: never touch it here
             _abandoned.append(self._db)
-        self._lock = threading.RLock()
+        self._lock, self._checkpoint_lock = threading.RLock(), threading.Lock()
         self._db = None
         self._checkpointing = False
 
