@@ -37,14 +37,18 @@ class Http2Server(Server):
                     bodies[event.stream_id] += event.data
                     h2_connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 elif isinstance(event, h2.events.StreamEnded):
-                    self._answer(h2_connection, event.stream_id, heads[event.stream_id], bodies[event.stream_id])
+                    self._answer(
+                        h2_connection, event.stream_id, heads[event.stream_id], bodies[event.stream_id]
+                    )
                 connection.sendall(h2_connection.data_to_send())
 
     def _answer(self, connection: Any, stream: int, headers: dict[bytes, bytes], body: bytes) -> None:
         line = b"%b %b HTTP/2" % (headers[b":method"], headers[b":path"])
         rest = b"".join(b"\r\n%b: %b" % pair for pair in sorted(headers.items()) if pair[0][:1] != b":")
         acts = self.acts(Seen(line + rest, body, body, whole=True, at=0.0))
-        connection.send_headers(stream, [(":status", "200"), ("content-type", "text/plain"), ("x-a", "1"), ("x-a", "2")])
+        connection.send_headers(
+            stream, [(":status", "200"), ("content-type", "text/plain"), ("x-a", "1"), ("x-a", "2")]
+        )
         for act in acts:
             if act == b"reset":
                 connection.reset_stream(stream, 2)
