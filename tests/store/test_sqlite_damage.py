@@ -53,14 +53,15 @@ def test_a_schema_that_was_half_written(place, pages):
     """The one who made it was killed in the middle of the commit: what it did is undone."""
     code = """
 import resource, signal, sys, making
-from rewind_auto.store import open_store
+from rewind_auto.store import open_store, sqlite  # all of it: the limit would cut bytecode files too
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
 signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # the kernel kills it for the first byte beyond the limit
 making.session(open_store(sys.argv[1]))
 """
     path = place / "a.db"
-    killed = subprocess.run([sys.executable, "-c", code, path, str(pages * 4096)], env=ENVIRON, timeout=60)
+    command = [sys.executable, "-B", "-c", code, path, str(pages * 4096)]
+    killed = subprocess.run(command, env=ENVIRON, timeout=60)
     assert killed.returncode == -signal.SIGXFSZ
     assert path.stat().st_size == pages * 4096
     assert Path(f"{path}-journal").exists()
