@@ -5,6 +5,8 @@ They are the `LiveCall` and `ServedCall` of `rewind_auto.core.seam`, which says 
 
 from __future__ import annotations
 
+import os
+import sys
 from contextlib import AbstractContextManager
 from contextvars import Token
 from typing import TYPE_CHECKING, Any
@@ -49,7 +51,7 @@ class _Scope:
 class LiveCall:
     """A call that goes out: teed, recorded, traced. `rewind_auto.core.seam.LiveCall`."""
 
-    __slots__ = ("_left", "_runtime", "description", "exchange", "step", "waited")
+    __slots__ = ("_left", "_pid", "_runtime", "description", "exchange", "step", "waited")
 
     def __init__(
         self, runtime: Runtime, exchange: Exchange, step: Step, description: Description, waited: float
@@ -60,6 +62,11 @@ class LiveCall:
         self.description = description
         self.waited = waited  # seconds this call has been held up by the store
         self._left = False
+        self._pid = os.getpid()
+
+    @property
+    def limit(self) -> int:
+        return self.exchange.limit
 
     def scope(self) -> AbstractContextManager[None]:
         return _Scope(self.description.span)
@@ -74,7 +81,9 @@ class LiveCall:
         self.exchange.chunk(data)
 
     def end(self, ending: Ending, fault: Fault | None = None) -> Pauses[None]:
-        if self._left:
+        # A child forked on the way has a copy of the response: what it does with that is not the call's end.
+        # And when modules are taken apart nothing can be written any more.
+        if self._left or self._pid != os.getpid() or sys.is_finalizing():
             return
         try:
             recording = self.exchange.finish(ending, fault)

@@ -133,11 +133,11 @@ class _Transport:
             raise failure
         request.stream = self._family.ByteStream(body)
 
-    def _upload(self, request: Any) -> Any:
+    def _upload(self, request: Any, limit: int) -> Any:
         """The tee of a streamed upload, in place of its stream; None when the body is in memory."""
         if isinstance(request.stream, self._family.ByteStream):
             return None
-        request.stream = upload = self._family.Upload(request.stream)
+        request.stream = upload = self._family.Upload(request.stream, limit)
         return upload
 
     def _tee(self, response: Any, call: LiveCall, tee: Any, base: Any) -> bool:
@@ -172,7 +172,7 @@ class _SyncTransport(_Transport):
 
     def _live(self, request: Any, call: Any) -> Any:
         family = self._family
-        upload = self._upload(request)
+        upload = self._upload(request, call.limit)
         try:
             with call.scope():
                 response = self._inner.handle_request(request)
@@ -218,7 +218,7 @@ class _AsyncTransport(_Transport):
 
     async def _live(self, request: Any, call: Any) -> Any:
         family = self._family
-        upload = self._upload(request)
+        upload = self._upload(request, call.limit)
         try:
             with call.scope():
                 response = await self._inner.handle_async_request(request)

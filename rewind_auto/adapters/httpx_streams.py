@@ -132,23 +132,33 @@ async def adrain(stream: Any) -> Drained:
 
 
 class Upload:
-    """A streamed request body, kept as it goes out. One that is sent again is kept once: the last time."""
+    """A streamed request body, kept as it goes out. One that is sent again is kept once: the last time.
 
-    def __init__(self, stream: Any) -> None:
+    Above ``limit`` bytes no more of it is kept.
+    """
+
+    def __init__(self, stream: Any, limit: int) -> None:
         self.stream = stream
+        self._limit = limit
         self._parts: list[bytes] = []
+        self._size = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        self._parts = parts = []
+        self._parts, self._size = [], 0
         for data in self.stream:
-            parts.append(data)
+            self._keep(data)
             yield data
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        self._parts = parts = []
+        self._parts, self._size = [], 0
         async for data in self.stream:
-            parts.append(data)
+            self._keep(data)
             yield data
+
+    def _keep(self, data: bytes) -> None:
+        if self._size <= self._limit:
+            self._size += len(data)
+            self._parts.append(data)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
@@ -160,7 +170,7 @@ class Upload:
         await self.stream.aclose()
 
     def sent(self) -> bytes:
-        """What went out so far."""
+        """What went out so far; of more than the limit, enough to be more than it."""
         return b"".join(self._parts)
 
 

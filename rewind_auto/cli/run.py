@@ -17,7 +17,7 @@ from rewind_auto.core.errors import RewindError
 from rewind_auto.core.model import Mode
 from rewind_auto.settings import OPTIONS, Option, Settings, load
 from rewind_auto.store import header
-from rewind_auto.values import is_url
+from rewind_auto.values import is_url, read_name
 
 PROG = "rewind-run"
 USAGE, CANNOT_EXECUTE, NOT_FOUND = 2, 126, 127
@@ -201,11 +201,22 @@ def _session(settings: Settings, command: Sequence[str]) -> dict[str, str | None
         "REWIND_SESSION_ID": os.urandom(16).hex(),
         "REWIND_ROOT_PID": str(os.getpid()),
         "REWIND_SUPERVISED": "1" if settings.mode is Mode.REPLAY else None,
-        "REWIND_SESSION_NAME": name or (launch.default_name(command) if command else None),
+        "REWIND_SESSION_NAME": name or (_name(command) if command else None),
         "REWIND_COMMAND": line,
         # Absolute: children may change their directory, or their HOME.
         "REWIND_STORE": settings.store,
     }
+
+
+def _name(command: Sequence[str]) -> str:
+    """The command's name, as one that `read_name` takes: files may be called anything."""
+    name = "".join(
+        c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in launch.default_name(command)
+    )
+    try:
+        return read_name(name)
+    except ValueError:  # "last" and "trace:..." are how other sessions are referred to
+        return f"./{name}"
 
 
 def _check(settings: Settings, command: Sequence[str]) -> None:

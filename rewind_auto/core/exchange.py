@@ -26,12 +26,12 @@ class Exchange:
     __slots__ = (
         "_chunks",
         "_ended",
-        "_limit",
         "_offsets",
         "_size",
         "_start",
         "finished",
         "head_us",
+        "limit",
         "oversized",
         "request",
         "response_head",
@@ -44,7 +44,7 @@ class Exchange:
         self.head_us = 0
         self.finished = False
         self.streamed_upload = False
-        self._limit = limit
+        self.limit = limit
         self._ended = ended
         self._size = len(request.body)
         self.oversized = self._size > limit
@@ -54,9 +54,10 @@ class Exchange:
 
     def uploaded(self, body: bytes) -> None:
         """The request body, where it was only known once sent."""
-        self.request = replace(self.request, body=body)
         self.streamed_upload = True
         self._grow(len(body))
+        if not self.oversized:
+            self.request = replace(self.request, body=body)
 
     def head(self, head: Head) -> None:
         """Status and headers have come."""
@@ -66,7 +67,7 @@ class Exchange:
     def chunk(self, data: bytes) -> None:
         """A piece of the body is about to reach the program."""
         self._size += len(data)
-        if self._size > self._limit:
+        if self._size > self.limit:
             self._grow(0)
             return
         self._chunks.append(data)
@@ -78,10 +79,11 @@ class Exchange:
             return None
         self.finished = True
         start = self._start
-        body = b"".join(self._chunks)
-        cuts = tuple(
-            (len(c), (at - start) // 1000) for c, at in zip(self._chunks, self._offsets, strict=True)
-        )
+        # At exit a daemon thread may still be adding to them: a chunk first, then its time.
+        offsets = self._offsets[:]
+        chunks = self._chunks[: len(offsets)]
+        body = b"".join(chunks)
+        cuts = tuple((len(c), (at - start) // 1000) for c, at in zip(chunks, offsets, strict=True))
         self._chunks, self._offsets = [], []
         if (
             ending in (Ending.CLOSED, Ending.CANCELLED)  # openai limits the time it drains what comes after
@@ -102,7 +104,7 @@ class Exchange:
 
     def _grow(self, size: int) -> None:
         self._size += size
-        if self._size > self._limit:
+        if self._size > self.limit:
             self.oversized = True
             self._chunks.clear()
             self._offsets.clear()

@@ -13,6 +13,10 @@ import threading
 import weakref
 from contextvars import ContextVar
 
+from rewind_auto.core.canonical import digest
+
+_LONGEST = 64  # characters
+
 
 class _Lane:
     __slots__ = ("children", "owner", "path", "roots")
@@ -44,9 +48,14 @@ def current() -> str:
         _current.set(lane)
     elif lane.owner != owner:
         number = next(lane.children)
-        lane = _Lane(f"{lane.path}.{number}" if lane.path else str(number), owner)
+        lane = _Lane(_short(f"{lane.path}.{number}" if lane.path else str(number)), owner)
         _current.set(lane)
     return lane.path
+
+
+def _short(path: str) -> str:
+    """A path fit to be kept: a task that starts the next one, for ever, makes one lane below another."""
+    return path if len(path) <= _LONGEST else f"~{digest(path.encode()).hex()}"
 
 
 def _owner() -> object:

@@ -28,6 +28,8 @@ inside: ContextVar[bool] = ContextVar("rewind_inside", default=False)
 class LiveCall(Protocol):
     """A call that goes out, told of its events in order."""
 
+    limit: int  # bytes of request plus response above which nothing of them is kept
+
     def scope(self) -> AbstractContextManager[None]:
         """To be held while the inner transport produces the response."""
 
