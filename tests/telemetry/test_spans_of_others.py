@@ -89,6 +89,15 @@ def test_an_llm_span_is_added_to(
     assert not caplog.records
 
 
+def test_what_was_spent_is_theirs_to_say(seen: InMemorySpanExporter, tracer: Tracer) -> None:
+    with tracer.start_as_current_span("theirs", attributes={"gen_ai.operation.name": "chat"}):
+        span = Tracing(None, {}).start(START)
+        assert span is not None
+        span.end(SpanEnd("record", usage={"input_tokens": 120}, status=200))
+    (theirs,) = seen.get_finished_spans()
+    assert not [name for name in theirs.attributes or {} if "usage" in name]
+
+
 @pytest.mark.parametrize("kind", ["inference", "embedding"])
 def test_the_key_of_util_genai_marks_an_llm_span(
     seen: InMemorySpanExporter, tracer: Tracer, kind: str
