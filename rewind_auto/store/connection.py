@@ -83,8 +83,7 @@ class Connection:
                 db.close()
 
     def _connect(self) -> sqlite3.Connection:
-        # Before SQLite is let near: closing a database of others would write its log into it.
-        header.check(str(self.path))
+        _check(self.path)
         if not self.path.exists():
             if not self._create:
                 raise StoreError(f"no store at {self.path}: nothing has been recorded there yet")
@@ -135,6 +134,22 @@ class Connection:
 
 
 _abandoned: list[sqlite3.Connection] = []
+
+
+_checked: set[Path] = set()
+_checking = threading.Lock()
+
+
+def _check(path: Path) -> None:
+    """Refuse files of others before SQLite is let near: closing a database would write its log into it.
+
+    Once only: to close a file that has been read drops all locks that this process has on it (POSIX), those
+    of the connections that are open among them.
+    """
+    with _checking:
+        if path not in _checked:
+            header.check(str(path))
+            _checked.add(path)
 
 
 def _make(path: Path) -> None:
@@ -254,6 +269,9 @@ class Writing(Reading):
             except sqlite3.Error as failure:
                 error = failure
         if error is not None and db.in_transaction:
-            db.execute("ROLLBACK")
+            try:
+                db.execute("ROLLBACK")
+            except sqlite3.Error:  # closing undoes it too
+                self._connection.close()
         self._connection.wrote()
         super().__exit__(kind, error, trace)

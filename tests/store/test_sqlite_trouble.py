@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -169,6 +171,26 @@ def test_forked_beside_a_checkpoint(backend):
     assert run(FORKED_BESIDE_A_CHECKPOINT, backend.location) == "2\n"
 
 
+COUNT = """
+import sys
+from rewind_auto.store import open_store
+print(len(open_store(sys.argv[1]).steps(sys.argv[2])))
+"""
+
+
+def test_many_stores_in_one_process(backend):
+    """One that is opened, or looked at, takes no other's locks away: the log is still in use."""
+    look = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT * FROM steps').fetchall()"
+    first = backend.open()
+    uid = making.session(first)
+    for number in range(1, 4):
+        with closing(open_store(backend.location)) as second:
+            second.sessions()
+        run(look, backend.path)  # would fold and remove the log if nobody else held it
+        making.save(first, uid)
+        assert run(COUNT, backend.location, uid) == f"{number}\n"
+
+
 # --- no room, no right
 
 
@@ -218,6 +240,28 @@ def test_a_disk_without_any_room(small_disk):
                 making.session(store)
         (small_disk / "filler").unlink()
         assert making.save(store, making.session(store)).step == 1
+
+
+def test_a_write_that_cannot_be_undone(backend):
+    """The store is let go of, not held on to: no thread may wait for ever."""
+    store = backend.open()
+    uid = making.session(store)
+
+    class Failing:
+        in_transaction = True
+
+        def __init__(self, db):
+            self.close = db.close
+
+        def execute(self, statement, *_):
+            if statement != "BEGIN IMMEDIATE":
+                raise sqlite3.OperationalError("disk I/O error")
+
+    store._connection._db = Failing(store._connection._db)
+    with pytest.raises(StoreError, match="I/O"):
+        store.finish(uid, "completed")
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(making.save, store, uid).result(5).step == 1
 
 
 # Root may do everything, so somebody else has to try; all is imported by then.
