@@ -151,5 +151,5 @@ class ServedCall:
             source_fingerprint=str(step.fingerprint) if step.fingerprint else None,
         )
         with guard.swallow("divergence"):
-            self._runtime.diverged_later(step, str(error))
+            self._runtime.diverged(step, str(error))
         return error

@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from rewind_auto.core import guard
+from rewind_auto.core.errors import RewindReplayDivergenceError
 from rewind_auto.providers.hosts import HostGate
 
 if TYPE_CHECKING:
@@ -42,7 +43,17 @@ class ProcessDriver:
 
     def begin(self, request: Request, *, upgrade: bool = False) -> Pauses[LiveCall | ServedCall | None]:
         """See `rewind_auto.core.seam.Driver.begin`."""
-        return self.runtime().begin(request, upgrade=upgrade)
+        try:
+            runtime = self.runtime()
+        except Exception as error:
+            # An upgrade under a running process can have taken modules away.
+            if self.settings.mode == "replay":
+                raise RewindReplayDivergenceError(
+                    f"strict replay: cannot start, nothing was sent: {type(error).__name__}: {error}"
+                ) from error
+            guard.report("start", error)
+            return None
+        return (yield from runtime.begin(request, upgrade=upgrade))
 
     def runtime(self) -> Runtime:
         """The rest of the agent, loaded on first use."""
@@ -80,8 +91,6 @@ def current() -> ProcessDriver | None:
             _current = ProcessDriver(settings.current())
         except settings.SettingsError as error:
             if os.environ.get("REWIND_MODE") == "replay":
-                from rewind_auto.core.errors import RewindReplayDivergenceError
-
                 raise RewindReplayDivergenceError(f"strict replay cannot start: {error}") from None
             guard.warn_once("settings", f"{error}; nothing is recorded")
     return _current

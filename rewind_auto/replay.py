@@ -11,12 +11,11 @@ from rewind_auto.core.model import Decision, Ending, Fingerprint, Match, Recordi
 from rewind_auto.core.seam import Pauses
 from rewind_auto.core.serve import asks_to_wait, without_waiting
 from rewind_auto.describe import Description
+from rewind_auto.runtime import REPLAY_PATIENCE
 from rewind_auto.store.contract import Claimed
 
 if TYPE_CHECKING:
     from rewind_auto.runtime import Runtime
-
-_PATIENCE = 10.0  # seconds; a replay cannot go on without its store, and no live call waits for it
 
 
 class Replay:
@@ -34,23 +33,22 @@ class Replay:
             RewindReplayDivergenceError: it has no recorded answer.
         """
         runtime = self._runtime
-        source = yield from runtime.patiently(self._join, _PATIENCE)
+        source = yield from runtime.patiently(self._join, REPLAY_PATIENCE)
         step, description = runtime.describe(request)
         exact = runtime.canonicalizer.exact(request)
         step.fingerprint = Fingerprint(exact, b"")
         if upgrade:
-            raise self._refuse(
-                step, description, request, source, why="a protocol upgrade cannot be replayed"
-            )
+            why = "a protocol upgrade cannot be replayed"
+            raise (yield from self._refuse(step, description, request, source, why=why))
         description.start(step, runtime.session, runtime.tracing)
         claimed = yield from runtime.patiently(
-            lambda: runtime.store.claim(step, source.id, exact, Match.EXACT, lane=step.lane), _PATIENCE
+            lambda: runtime.store.claim(step, source.id, exact, Match.EXACT, lane=step.lane), REPLAY_PATIENCE
         )
         if claimed is None:
             step.fingerprint = runtime.canonicalizer.fingerprint(request)
-            claimed = yield from runtime.patiently(lambda: self._renamed(step, source), _PATIENCE)
+            claimed = yield from runtime.patiently(lambda: self._renamed(step, source), REPLAY_PATIENCE)
         if claimed is None:
-            raise self._refuse(step, description, request, source)
+            raise (yield from self._refuse(step, description, request, source))
         return self._serve(step, description, claimed)
 
     def _join(self) -> Session:
@@ -101,13 +99,15 @@ class Replay:
 
     def _refuse(
         self, step: Step, description: Description, request: Request, source: Session, *, why: str = ""
-    ) -> RewindReplayDivergenceError:
+    ) -> Pauses[RewindReplayDivergenceError]:
         """Keep the step as blocked and say what happened."""
         store, fingerprint = self._runtime.store, step.fingerprint
         assert fingerprint is not None
         kept, _ = redact.recording(Recording(request, ending=Ending.CLOSED))
         step.decision = Decision.BLOCKED
-        number = step.step = store.reserve(step.session)
+        number = step.step = yield from self._runtime.patiently(
+            lambda: store.reserve(step.session), REPLAY_PATIENCE
+        )
         left = [(s.step, r) for s, r in store.unused(step.session, source.id)]
         recorded = left or [(s.step, r) for s, r in store.unused("", source.id)]
         near = match.nearest(kept.request, recorded)
@@ -124,6 +124,6 @@ class Replay:
         )
         step.note, step.detail = str(error), {"diff": list(error.diff), "source_step": error.source_step}
         description.end(step, kept)
-        store.prepare(step, kept)()
         self._runtime.note_divergence(str(error))
+        yield from self._runtime.patiently(store.prepare(step, kept), REPLAY_PATIENCE)
         return error

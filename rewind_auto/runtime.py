@@ -19,7 +19,7 @@ from rewind_auto.core.canonical import Canonicalizer
 from rewind_auto.core.errors import RewindReplayDivergenceError, StoreBusyError, StoreError
 from rewind_auto.core.exchange import Exchange
 from rewind_auto.core.model import Decision, Ending, Kind, Mode, Recording, Request, Session, Step
-from rewind_auto.core.seam import Pauses
+from rewind_auto.core.seam import Pauses, run
 from rewind_auto.describe import Description, ended, host_class, route_of
 from rewind_auto.store import open_store
 from rewind_auto.store.behind import Behind
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PATIENCE = 0.050  # seconds that the store may hold up a live call, in all
+REPLAY_PATIENCE = 10.0  # seconds; a replay cannot go on without its store, and no live call waits for it
 _PAUSE = 0.001
 _EXIT = 2.0  # seconds at exit for what is still to be written
 
@@ -80,9 +81,10 @@ class Runtime:
             return (yield from self._record(request, upgrade=upgrade))
         except Exception as error:
             if self.mode is Mode.REPLAY:  # the one mode that must not let a call out
-                raise RewindReplayDivergenceError(
-                    f"strict replay: internal error, nothing was sent: {type(error).__name__}: {error}"
-                ) from error
+                message = f"strict replay: internal error, nothing was sent: {type(error).__name__}: {error}"
+                with guard.swallow("divergence"):
+                    self.diverged(self.describe(request)[0], message)
+                raise RewindReplayDivergenceError(message) from error
             guard.report("begin of a call", error)
             return None
 
@@ -240,11 +242,11 @@ class Runtime:
         """Remember a divergence for the summary at the end."""
         self._diverged.append(message)
 
-    def diverged_later(self, step: Step, message: str) -> None:
-        """Keep, as a step of its own, that a served call asked for more than was recorded."""
+    def diverged(self, step: Step, message: str) -> None:
+        """Keep, as a step of its own, that ``step`` was not to be had, or not all that was asked of it."""
         self.note_divergence(message)
         blocked = replace(step, step=0, decision=Decision.BLOCKED, match=None, source=None, note=message)
-        self.store.prepare(blocked, None)()
+        run(self.patiently(self.store.prepare(blocked, None), REPLAY_PATIENCE))
 
     def close(self) -> None:
         """Finish what is open: bodies nobody read to the end, writes that wait, spans."""
@@ -267,8 +269,14 @@ class Runtime:
         if not self.settings.supervised:
             root = os.getpid() == self.session.pid
             status = "diverged" if self._diverged else "completed" if root else "running"
-            for _ in self.patiently(lambda: self.store.finish(self.session.id, status), PATIENCE):
-                time.sleep(_PAUSE)
+            try:
+                run(self.patiently(lambda: self.store.finish(self.session.id, status), PATIENCE))
+            except StoreBusyError:
+                guard.warn_once(
+                    "busy", "the store is locked by another process: this session's end is not noted"
+                )
+            except StoreError as error:
+                guard.warn_once("store", f"this session's end is not noted: {error}")
 
 
 def _program() -> str:

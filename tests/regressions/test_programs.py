@@ -152,3 +152,67 @@ def test_an_upload_above_the_limit_is_not_held_in_memory(run, store_path, monkey
     assert int(grown) < 50  # MB
     _, [(step, recording)] = kept(store_path)
     assert (step.decision.value, recording) == ("bypass", None)
+
+
+def test_an_agent_that_cannot_start_leaves_the_program_alone(run):
+    source = """
+    import sys
+    import httpx2
+    sys.modules["rewind_auto.runtime"] = None  # as after an upgrade under a running process
+    for _ in range(2):
+        print(httpx2.post(sys.argv[1], json={"model": "m", "messages": []}).status_code)
+    """
+    assert run(ASK).returncode == 0
+    done = run(source)
+    assert (done.returncode, len(done.stdout.split())) == (0, 2), done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    replayed = run(source, "--replay", "last")
+    assert (replayed.returncode, replayed.stdout) == (86, "")
+
+
+LOCKED = """
+    import sqlite3, os, sys, threading, time
+    import httpx2
+    def lock(seconds):
+        held = threading.Event()
+        def hold():
+            store = sqlite3.connect(os.environ["REWIND_STORE"], isolation_level=None)
+            store.execute("BEGIN IMMEDIATE")
+            held.set()
+            time.sleep(seconds)
+            store.execute("ROLLBACK")
+        threading.Thread(target=hold, daemon=True).start()
+        held.wait()
+    def ask(text):
+        body = {"model": "m", "messages": [{"role": "user", "content": text}]}
+        return httpx2.post(sys.argv[1], json=body).status_code
+"""
+
+
+def test_a_divergence_that_meets_a_locked_store_counts(run):
+    assert run(LOCKED + "\n    ask('one'); ask('two')\n").returncode == 0
+    swallowing = """
+    print(ask("one"))
+    from rewind_auto.store import sqlite
+    claim = sqlite.SqliteStore.claim
+    def then_lock(*given, **named):  # between the look-up and the writing of what was missing
+        found = claim(*given, **named)
+        if found is None and "renamed" in str(given):
+            lock(0.5)
+        return found
+    sqlite.SqliteStore.claim = then_lock
+    try:
+        ask("another")
+    except BaseException as error:
+        print(type(error).__name__, "nearest" in str(error))
+    """
+    done = run(LOCKED + swallowing, "--replay", "last", "--allow-unused")
+    assert done.stdout == "200\nRewindReplayDivergenceError True\n"
+    assert done.returncode == 86
+
+
+def test_a_store_locked_at_exit_is_one_line(run):
+    done = run(LOCKED + "\n    ask('one'); lock(30)\n")
+    assert done.returncode == 0
+    assert len(done.stderr.splitlines()) == 1
+    assert "internal error" not in done.stderr
