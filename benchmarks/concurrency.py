@@ -1,4 +1,7 @@
-"""Replayed calls a second: 200 tasks on one asynchronous client, 8 threads on a synchronous one."""
+"""Replayed calls a second: 200 tasks on one asynchronous client, 8 threads on a synchronous one.
+
+A second is one of CPU time: Python runs one thread at a time, and others may want the processor too.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,17 @@ _QUESTIONS = [question(number) for number in range(_CALLS)]
 
 
 def run(run: Run) -> Iterator[Row]:
-    """Hits a second, and as a share of what the bare client does on a replaced connection pool."""
+    """Hits a second, also as a share of what the bare client does on a replaced connection pool."""
     for name, program, budget in (("200 tasks", _tasks, _BUDGET), ("8 threads", _threads, None)):
         found = _pair(run, name, program)
-        rate = _CALLS / decile(found.other)
+        rate = _CALLS / decile(found.plain) / found.ratio
         yield Row(
-            f"hits a second, httpx2, {name}",
+            f"hits a second of CPU, httpx2, {name}",
             rate,
             "/s",
             budget,
             at_least=True,
-            note=f"{1 / found.ratio:.0%} of the bare client's {_CALLS / decile(found.plain):.0f}/s",
+            note=f"{1 / found.ratio:.0%} of the bare client's {_CALLS / decile(found.plain):.0f}",
             detail=found.detail,
         )
 
@@ -67,9 +70,9 @@ def _tasks(caller: Caller) -> float:
 
     async def main() -> float:
         await ask(_WARM)
-        start = time.perf_counter()
+        start = time.process_time()
         await asyncio.gather(*(ask(_QUESTIONS[task::_TASKS]) for task in range(_TASKS)))
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     return caller.wait(main())
 
@@ -82,7 +85,7 @@ def _threads(caller: Caller) -> float:
             post(URL, content=each, headers=HEADERS)
 
     ask(_WARM)
-    start = time.perf_counter()
+    start = time.process_time()
     with ThreadPoolExecutor(_THREADS) as pool:
         list(pool.map(ask, [_QUESTIONS[thread::_THREADS] for thread in range(_THREADS)]))
-    return time.perf_counter() - start
+    return time.process_time() - start

@@ -163,7 +163,7 @@ class Caller:
             start = clock()
             request(self.method, self.url, content=body, headers=HEADERS)
             wall.append(clock() - start)
-        return Cost(wall, (time.process_time() - cpu) / len(bodies))
+        return Cost(wall, (time.process_time() - cpu) / max(1, len(bodies)))
 
     async def _acalls(self, bodies: Sequence[bytes]) -> Cost:
         request, clock, wall = self.client.request, time.perf_counter, []
@@ -172,7 +172,7 @@ class Caller:
             start = clock()
             await request(self.method, self.url, content=body, headers=HEADERS)
             wall.append(clock() - start)
-        return Cost(wall, (time.process_time() - cpu) / len(bodies))
+        return Cost(wall, (time.process_time() - cpu) / max(1, len(bodies)))
 
     def streams(self, bodies: Sequence[bytes]) -> Cost:
         """One stream after the other, read to its end; ``wall`` is the time to the first chunk."""
@@ -188,7 +188,7 @@ class Caller:
                 wall.append(clock() - start)
                 for _ in chunks:
                     pass
-        return Cost(wall, (time.process_time() - cpu) / len(bodies))
+        return Cost(wall, (time.process_time() - cpu) / max(1, len(bodies)))
 
     async def _astreams(self, bodies: Sequence[bytes]) -> Cost:
         clock, wall = time.perf_counter, []
@@ -201,7 +201,7 @@ class Caller:
                 wall.append(clock() - start)
                 async for _ in chunks:
                     pass
-        return Cost(wall, (time.process_time() - cpu) / len(bodies))
+        return Cost(wall, (time.process_time() - cpu) / max(1, len(bodies)))
 
 
 class Agent:
