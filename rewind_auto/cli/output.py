@@ -9,6 +9,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rewind_auto.core.errors import StoreError
@@ -72,8 +73,7 @@ def iso(at: float | None) -> str | None:
     """Seconds since the epoch as ISO 8601 in UTC, with microseconds."""
     if at is None:
         return None
-    whole, micros = divmod(round(at * 1_000_000), 1_000_000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{micros:06d}Z"
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def session_json(session: Session) -> dict[str, Any]:
