@@ -137,8 +137,9 @@ def pair(count: int, plain: Callable[[], float], other: Callable[[], float]) -> 
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment without anything that would set up an agent or an exporter."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("REWIND_", "OTEL_"))}
+    """The environment without what sets up an agent or an exporter, or has everything compiled anew."""
+    left_out = ("REWIND_", "OTEL_", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
 
 
 def fresh(module: str, *arguments: object) -> Any:

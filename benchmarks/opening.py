@@ -22,7 +22,8 @@ def run(run: Run) -> Iterator[Row]:
         size: shutil.copy(filled(run, size), run.scratch / f"opened-{size}.db") for size in (largest, 10)
     }
     found: dict[int, list[dict[str, float]]] = {largest: [], 10: []}
-    for number in range(run.rounds(24)):
+    fresh("first_hit", copies[10], 0)  # writes the bytecode
+    for number in range(1, run.rounds(24)):
         for size, copy in copies.items():
             # Another question each time: the pages it needs have not just been read.
             found[size].append(fresh("first_hit", copy, number * 7919 % size))
@@ -34,6 +35,6 @@ def run(run: Run) -> Iterator[Row]:
             pair.added * 1e3,
             "ms",
             _BUDGET,
-            note=f"x{pair.ratio:.2f} of the client's {decile(pair.plain) * 1e3:.0f} ms; wall, best {wall:.0f} ms",
+            note=f"x{pair.ratio:.2f} of the client's {decile(pair.plain) * 1e3:.0f} ms; wall: {wall:.0f} ms",
             detail={**pair.detail, "wall_best_decile": wall / 1e3},
         )
