@@ -65,13 +65,12 @@ def ids(span: Span) -> tuple[str, str] | None:
 
 
 def add_link(span: Span, trace_id: str, span_id: str) -> None:
-    """Link ``span`` to a recorded one. Ids are hex; malformed or empty ones make no link."""
+    """Link ``span`` to a recorded one. Ids are hex; malformed ones make no link, and the SDK drops zeros."""
     try:
         target = SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(1))
     except ValueError:
         return
-    if target.is_valid:
-        span.add_link(target)
+    span.add_link(target)
 
 
 def fail(span: Span, message: str | None) -> None:

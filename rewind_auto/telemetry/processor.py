@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
 EXIT_SECONDS: Final = 1.2
-POOL_SECONDS: Final = 0.2
+POOL_SECONDS: Final = 0.5
 
 _NEVER: Final = sys.maxsize
 
