@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from rewind_auto.core import guard
+from rewind_auto.core.address import port_of
 from rewind_auto.core.decode import decode
 from rewind_auto.core.model import Decision, Head, Recording, Request, Step
 from rewind_auto.providers import registry, wire
@@ -27,8 +28,9 @@ def route_of(method: str, url: str, user_hosts: tuple[str, ...]) -> Route:
     """Which provider and operation a request is for. A host only a predicate knows is read by its shape."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    known = registry.identify(host, parts.port, parts.path, method, user_hosts)
-    return known or registry.by_shape(parts.port, parts.path, method)
+    port = port_of(parts)
+    known = registry.identify(host, port, parts.path, method, user_hosts)
+    return known or registry.by_shape(port, parts.path, method)
 
 
 def host_class(host: str, _port: int | None) -> str:
@@ -76,7 +78,7 @@ class Description:
                 provider=self.route.provider,
                 model=asked.model,
                 server_address=parts.hostname,
-                server_port=parts.port or (443 if parts.scheme == "https" else 80),
+                server_port=port_of(parts) or (443 if parts.scheme == "https" else 80),
                 request_attributes=asked.attributes(),
                 mode=session.mode.value,
                 session_id=session.id,

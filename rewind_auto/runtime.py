@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from rewind_auto.calls import LiveCall, ServedCall
 from rewind_auto.core import guard, lane
+from rewind_auto.core.address import port_of
 from rewind_auto.core.callsite import call_site
 from rewind_auto.core.canonical import Canonicalizer
 from rewind_auto.core.errors import RewindReplayDivergenceError, StoreBusyError, StoreError
@@ -93,7 +94,7 @@ class Runtime:
         if predicates is None:
             return True
         parts = urlsplit(request.url)
-        if self.driver.is_llm_host(parts.hostname or "", parts.port):
+        if self.driver.is_llm_host(parts.hostname or "", port_of(parts)):
             return True
         from rewind_auto.predicates import LLMRequest
 

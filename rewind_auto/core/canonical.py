@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rewind_auto.core import redact
+from rewind_auto.core.address import port_of
 from rewind_auto.core.model import Fingerprint, Request
 
 DIGEST_SIZE = 16  # bytes; 2^64 requests before a collision is likely
@@ -91,11 +92,7 @@ class Canonicalizer:
 
     def _address(self, method: str, url: str) -> bytes:
         parts = urlsplit(url)
-        try:
-            port = parts.port
-        except ValueError:
-            port = None
-        host = self._host_class((parts.hostname or "").lower(), port)
+        host = self._host_class((parts.hostname or "").lower(), port_of(parts))
         query = "&".join(sorted(redact.query_string(parts.query).split("&"))) if parts.query else ""
         return f"{method} {host} {parts.path}?{query}".encode("utf-8", "surrogateescape")
 

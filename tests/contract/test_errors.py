@@ -6,6 +6,7 @@ import time
 
 import pytest
 from servers import HANG, Server, answer, chunked
+from trial import differences
 
 from rewind_auto.core.model import Ending
 
@@ -58,6 +59,16 @@ def test_timeout_of_the_connection(trial, server, driver, manner):
     server.converse = lambda connection: server.perform(HANG, connection)
     scenario = asking(driver, f"{server.url.replace('http:', 'https:')}/v1/x", manner, timeout=0.05)
     check(trial, driver, scenario, "timeout of the connection")
+
+
+def test_a_port_that_is_none(trial, driver):
+    """The libraries take any number for a port, and leave it to the system to refuse."""
+    scenario = asking(driver, "http://127.0.0.1:123456/v1/x", "buffered")
+    plain, _ = trial.plain(scenario)
+    recorded, _ = trial.record(scenario)
+    assert differences(plain, recorded) == []
+    [step] = trial.steps()
+    assert step.error.startswith(f"{plain.error['type'].__name__}: ")
 
 
 def test_no_protocol_of_ours(trial, driver):
