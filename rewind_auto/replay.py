@@ -122,6 +122,7 @@ class Replay:
             exhausted=not left,
             why=why,
         )
+        step.model = description.asked().model
         step.note, step.detail = str(error), {"diff": list(error.diff), "source_step": error.source_step}
         description.end(step, kept)
         self._runtime.note_divergence(str(error))

@@ -20,7 +20,8 @@ from rewind_auto.core.errors import StoreBusyError, StoreError
 from rewind_auto.store import header
 from rewind_auto.store.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
 
-_CHECKPOINT_EVERY = 2000  # write transactions; a log of some ten MB
+_CHECKPOINT_EVERY = 1000  # write transactions; a log of some ten MB
+_CLOSE_WAIT = 1.0  # seconds for a checkpoint to end: only the last to close a store can remove its log
 _FORK_WAIT = 1.0  # seconds for a running transaction to end before a fork
 
 
@@ -77,10 +78,15 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection. It opens again when used."""
-        with self._lock:
-            db, self._db = self._db, None
-            if db is not None:
-                db.close()
+        waited = self._checkpoint_lock.acquire(timeout=_CLOSE_WAIT)
+        try:
+            with self._lock:
+                db, self._db = self._db, None
+                if db is not None:
+                    db.close()
+        finally:
+            if waited:
+                self._checkpoint_lock.release()
 
     def _connect(self) -> sqlite3.Connection:
         _check(self.path)
@@ -107,7 +113,10 @@ class Connection:
                 suppress(sqlite3.OperationalError),
                 closing(sqlite3.connect(self.path, timeout=0, isolation_level=None)) as db,
             ):
-                db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                # The log starts over only from a moment when all of it was in the file. While the first pass
+                # copies, writers add to the log; the second has little left and holds them back for it.
+                for kind in ("PASSIVE", "RESTART"):
+                    db.execute(f"PRAGMA wal_checkpoint({kind})").fetchone()
         finally:
             self._checkpointing = False
 
@@ -115,7 +124,7 @@ class Connection:
         # No connection may be open. The child would inherit SQLite's notes on the locks it holds, but not
         # the locks; its log would then be removed by whoever closes the file last and knows of no other.
         self._held = [
-            lock for lock in (self._lock, self._checkpoint_lock) if lock.acquire(timeout=_FORK_WAIT)
+            lock for lock in (self._checkpoint_lock, self._lock) if lock.acquire(timeout=_FORK_WAIT)
         ]
         if self._lock in self._held and self._db is not None and not self._db.in_transaction:
             self._db.close()
