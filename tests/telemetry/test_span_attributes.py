@@ -422,6 +422,13 @@ def test_a_content_source_that_fails_costs_only_its_own_attribute(
     assert "gen_ai.output.messages" in attributes
 
 
+@pytest.mark.parametrize("character", ["日", '"', "\n", "😀"])
+def test_the_limit_counts_bytes_as_they_are_sent(character: str) -> None:
+    text = content.to_json([{"role": "user", "content": character * 100_000}], content.DEFAULT_LIMIT)
+    assert text is not None
+    assert content.DEFAULT_LIMIT // 2 < len(text.encode()) <= content.DEFAULT_LIMIT
+
+
 def conversations() -> st.SearchStrategy[list[dict[str, Any]]]:
     part = st.fixed_dictionaries({"type": st.just("text"), "content": st.text(max_size=2000)})
     message = {"role": st.sampled_from(["user", "assistant"]), "parts": st.lists(part, max_size=3)}
