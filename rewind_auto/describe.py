@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from rewind_auto.core import guard
+from rewind_auto.core import guard, redact
 from rewind_auto.core.address import port_of
 from rewind_auto.core.decode import decode
 from rewind_auto.core.model import Decision, Head, Recording, Request, Step
@@ -110,6 +111,8 @@ class Description:
         if answered is None:
             answered = self._answered(recording)
         error_type, message = _error(step, recording)
+        if message:
+            message = redact.text(message, self._secrets())
         hit = step.decision is Decision.HIT
         first = recording.cuts[0][1] / 1e6 if recording.cuts and asked.stream and not hit else None
         span.end(
@@ -127,12 +130,19 @@ class Description:
                 time_to_first_chunk=first,
                 usage=answered.usage,
                 response_attributes=answered.attributes(),
-                system_instructions=lambda: asked.system_instructions,
-                input_messages=lambda: asked.input_messages,
-                output_messages=lambda: answered.output_messages,
-                tool_definitions=lambda: asked.tool_definitions,
+                system_instructions=lambda: self._clean(asked.system_instructions),
+                input_messages=lambda: self._clean(asked.input_messages),
+                output_messages=lambda: self._clean(answered.output_messages),
+                tool_definitions=lambda: self._clean(asked.tool_definitions),
             )
         )
+
+    def _clean(self, content: Any) -> Any:
+        """Message content without secrets. Only spans that have content come here."""
+        return content and json.loads(redact.text(json.dumps(content, default=str), self._secrets()))
+
+    def _secrets(self) -> tuple[bytes, ...]:
+        return redact.credentials(self._request.headers, self._request.url)
 
     def _answered(self, recording: Recording) -> ResponseInfo:
         head = recording.head

@@ -9,18 +9,26 @@ keeps: its URL, its bodies, its error text.
 from __future__ import annotations
 
 import re
+from base64 import b64decode
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
+from urllib.parse import unquote_to_bytes
 
+from rewind_auto.core.decode import content_encoding, decode
 from rewind_auto.core.model import Headers, Recording, Request
 
 MARK = "[redacted]"
 _MARK = MARK.encode()
 
 # Any spelling: X-Api-Key, api_key, x-goog-api-key, Openai-Apikey, X-Amz-Security-Token, ... but not
-# x-ratelimit-remaining-tokens, which ends in the plural.
+# x-ratelimit-remaining-tokens, which ends in the plural, nor page_token, which is part of what is asked, nor
+# Access-Control-Allow-Credentials.
 _SECRET_NAME = re.compile(
-    r"(authorization|api[-_]?key|secret|passw(or)?d|credential|signature|private[-_]?key)"
-    r"|(^|[-_])(token|auth|jwt|sig|csrf|xsrf)$|(access|refresh|security|session|bearer|id)[-_]?token",
+    r"^(?!access-control-).*(authorization|secret|passw(or)?d|credential|signature"
+    r"|(api|private|subscription|access|functions)[-_]?key)"
+    r"|(^|(?<!page)(?<!continuation)[-_])(token|auth|jwt|sig|csrf|xsrf)$"
+    r"|(access|refresh|security|session|bearer|id)[-_]?token",
     re.IGNORECASE,
 )
 _COOKIES = (b"cookie", b"set-cookie")
@@ -52,13 +60,16 @@ _KEY_SHAPED: tuple[tuple[bytes, re.Pattern[bytes]], ...] = tuple(
         (b"PRIVATE KEY", rb"-----BEGIN[ A-Z]*PRIVATE KEY-----[^\"]*?-----END[ A-Z]*PRIVATE KEY-----"),
     )
 )
+# The quotes may have backslashes before them, the same ones: the arguments of a tool call are JSON in JSON.
 _KEY_FIELD = re.compile(
-    rb"""("(?:[a-z_\-]*api[-_]?key|(?:access|refresh|auth|session|bearer)_?token|client_?secret|secret|password
-    |private_?key|aws_secret_access_key|authorization)"\s*:\s*")((?:[^"\\]|\\.)+)(")""",
+    rb"""((?<!\\)(\\*")(?:[a-z_\-]*api[-_]?key|(?:access|refresh|auth|session|bearer)_?token|client_?secret
+    |secret|password|private_?key|aws_secret_access_key|authorization)\2\s*:\s*\2)((?:[^"\\]|\\.)+?)(\2)""",
     re.VERBOSE | re.IGNORECASE,
 )
 _FIELD_HINTS = (b'key"', b'Key"', b'KEY"', b'oken"', b'ecret"', b'assword"', b'uthorization"')
+_ESCAPED_HINTS = tuple(hint[:-1] + b"\\" for hint in _FIELD_HINTS)
 _SHORTEST = 8  # a shorter credential would blank innocent text
+_ERROR = 400
 
 
 _names: dict[bytes, bool] = {}  # header name as spelled -> secret; programs use few spellings
@@ -74,9 +85,24 @@ def _is_secret(name: bytes) -> bool:
     return known
 
 
-def headers(pairs: Headers) -> Headers:
-    """The same headers with the values of secret ones replaced."""
-    return tuple((name, _value(name, value) if _is_secret(name) else value) for name, value in pairs)
+def headers(pairs: Headers, secrets: tuple[bytes, ...] = (), *, shapes: bool = False) -> Headers:
+    """The same headers with the values of secret ones replaced, and ``secrets`` wherever they turn up.
+
+    ``shapes``: and what is shaped like a key, whatever the header is called.
+    """
+    kept = [(name, _value(name, value) if _is_secret(name) else value) for name, value in pairs]
+    others = b"\n".join([value for name, value in pairs if not _is_secret(name)])  # one look at all of them
+    if any(secret in others for secret in secrets) or (shapes and request_body(others) != others):
+        clean = request_body if shapes else _verbatim
+        kept = [(name, value if _is_secret(name) else clean(value, secrets)) for name, value in kept]
+    return tuple(kept)
+
+
+def _verbatim(data: bytes, secrets: tuple[bytes, ...]) -> bytes:
+    for secret in secrets:
+        if secret in data:
+            data = data.replace(secret, _MARK)
+    return data
 
 
 def _value(name: bytes, value: bytes) -> bytes:
@@ -98,14 +124,15 @@ def _cookie(value: bytes, *, response: bool) -> bytes:
     return b";".join([*blanked, *kept])
 
 
-def url(text: str) -> str:
-    """The URL without user information and with the values of secret query parameters replaced."""
-    head, question, query = text.partition("?")
+@lru_cache(maxsize=512)  # programs call few URLs, many times
+def url(address: str) -> str:
+    """The URL without user information, values of secret query parameters, and what is shaped like a key."""
+    head, question, query = address.partition("?")
     scheme, sep, rest = head.partition("://")
     if sep and "@" in rest.partition("/")[0]:
         authority, slash, path = rest.partition("/")
         head = f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
-    return head + (question + query_string(query) if question else "")
+    return text(head + (question + query_string(query) if question else ""))
 
 
 def query_string(query: str) -> str:
@@ -131,24 +158,52 @@ def credentials(pairs: Headers, address: str) -> tuple[bytes, ...]:
             found.update(part.partition(b"=")[2].strip() for part in value.split(b";"))
         else:
             found.add(value.strip())
-            found.add(value.strip().rpartition(b" ")[2])
+            token = value.strip().rpartition(b" ")[2]
+            found.add(token)
+            if value[:6].lower() == b"basic ":
+                found.add(_password(token))
     for part in address.partition("?")[2].split("&") if "?" in address else ():
-        parameter, _, value_text = part.partition("=")
+        parameter, _, text_value = part.partition("=")
         if _QUERY_NAMES.match(parameter) or _SECRET_NAME.search(parameter):
-            found.add(value_text.encode())
+            found.update((text_value.encode(), unquote_to_bytes(text_value)))
     return tuple(sorted((s for s in found if len(s) >= _SHORTEST), key=len, reverse=True))
+
+
+def _password(token: bytes) -> bytes:
+    """The password in a token of the Basic scheme; user information in a URL is sent as one, too."""
+    try:
+        return b64decode(token).partition(b":")[2]
+    except ValueError:
+        return b""
+
+
+def command(words: Sequence[str]) -> tuple[str, ...]:
+    """A command line without secrets: ``--api-key=…``, ``--token …``, and what is shaped like a key."""
+    kept: list[str] = []
+    for word in words:
+        flag = kept[-1] if kept else ""
+        if flag[:1] == "-" and "=" not in flag and _is_flag(flag) and word[:1] != "-":
+            kept.append(MARK)
+            continue
+        name, eq, _ = word.partition("=")
+        kept.append(f"{name}={MARK}" if eq and _is_flag(name) else text(word))
+    return tuple(kept)
+
+
+def _is_flag(name: str) -> bool:
+    """Whether an option, or a variable given to ``env``, is named after a secret."""
+    bare = name.strip("-")
+    return bare.lower() == "key" or (" " not in bare and bool(_SECRET_NAME.search(bare)))
 
 
 def request_body(body: bytes, secrets: tuple[bytes, ...] = ()) -> bytes:
     """A request body without key-shaped strings, values of key fields, and the request's own secrets."""
-    for secret in secrets:
-        if secret in body:
-            body = body.replace(secret, _MARK)
+    body = _verbatim(body, secrets)
     for hint, pattern in _KEY_SHAPED:
         if hint in body:
             body = pattern.sub(_MARK, body)
-    if any(hint in body for hint in _FIELD_HINTS):
-        body = _KEY_FIELD.sub(rb"\g<1>" + _MARK + rb"\g<3>", body)
+    if names_secrets(body):
+        body = _KEY_FIELD.sub(rb"\g<1>" + _MARK + rb"\g<4>", body)
     return body
 
 
@@ -173,7 +228,9 @@ def text(message: str, secrets: tuple[bytes, ...] = ()) -> str:
 
 def names_secrets(body: bytes) -> bool:
     """Whether a body seems to have a field that holds a credential. A quick look."""
-    return any(hint in body for hint in _FIELD_HINTS)
+    return any(hint in body for hint in _FIELD_HINTS) or (
+        b'\\"' in body and any(hint in body for hint in _ESCAPED_HINTS)
+    )
 
 
 def recording(kept: Recording, *, body: bool = True) -> tuple[Recording, tuple[bytes, ...]]:
@@ -188,12 +245,25 @@ def recording(kept: Recording, *, body: bool = True) -> tuple[Recording, tuple[b
     clean = Request(
         request.method,
         url(request.url),
-        headers(request.headers),
+        headers(request.headers, secrets, shapes=True),
         request_body(request.body, secrets) if body else request.body,
         request.library,
     )
-    head = replace(kept.head, headers=headers(kept.head.headers)) if kept.head else None
-    fault = replace(kept.fault, message=text(kept.fault.message, secrets)) if kept.fault else None
-    return replace(
-        kept, request=clean, head=head, fault=fault, body=response_body(kept.body, secrets)
-    ), secrets
+    kept = replace(kept, request=clean, body=response_body(kept.body, secrets))
+    if kept.head is not None:
+        if kept.head.status >= _ERROR and content_encoding(kept.head):
+            _look_inside(kept, secrets)
+        kept.head = replace(kept.head, headers=headers(kept.head.headers, secrets))
+    if kept.fault is not None:
+        kept.fault = replace(kept.fault, message=text(kept.fault.message, secrets))
+    return kept, secrets
+
+
+def _look_inside(kept: Recording, secrets: tuple[bytes, ...]) -> None:
+    """An error may quote the credential it refuses, and be compressed: then it is kept without its coding."""
+    assert kept.head is not None
+    body = decode(kept.head, kept.body)
+    clean = response_body(body, secrets)
+    if clean != body:
+        kept.head, kept.body = replace(kept.head, wire=False), clean
+        kept.cuts = ((len(clean), kept.cuts[-1][1]),)

@@ -65,7 +65,7 @@ class SqliteStore:
                     session.parent,
                     session.fork_step,
                     session.started_at or time.time(),
-                    json.dumps(session.command),
+                    json.dumps(redact.command(session.command)),
                     session.pid or os.getpid(),
                     reading.process_mark(session.pid or os.getpid()),
                 ),
