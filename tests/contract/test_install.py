@@ -52,6 +52,19 @@ def test_twice_is_once(trial, server, driver):
     assert len(server.seen) == 2
 
 
+def test_a_transport_that_others_look_at(trial, driver):
+    """Debuggers and mocking libraries ask a client for its transport too, and for what only that one has."""
+
+    class Named(driver.HTTPTransport):
+        own_name = "mine"
+
+    async def scenario():
+        async with driver.client(transport=Named()) as client:
+            return client._transport_for_url(driver.module.URL("http://127.0.0.1/")).own_name
+
+    assert trial.record(scenario)[0] == trial.plain(scenario)[0] == "mine"
+
+
 def test_one_family_does_not_touch_the_other(trial):
     other = httpx if trial.driver.module is httpx2 else httpx2
     with trial.agent(Mode.RECORD, "a" * 32):

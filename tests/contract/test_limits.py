@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
+
 import pytest
 from servers import answer, chunked
 
@@ -95,3 +98,31 @@ def test_a_store_that_cannot_be_used(trial, server, driver, broken, manner, monk
     told = capsys.readouterr().err
     assert told.count("nothing is recorded") == 1, told
     assert before is None or trial.store.read_bytes() == before
+
+
+def test_a_store_that_another_process_has_locked(trial, server, driver, manner):
+    """Calls go on at their own pace; what was recorded is written once the lock is gone."""
+    server.on("/v1/x", chunked(BIG))
+
+    async def calls(number):
+        return [await asking(driver, server, manner, content=lambda n=n: b"%d" % n)() for n in range(number)]
+
+    trial.record(lambda: calls(1))  # there is a store
+    plain, _ = trial.plain(lambda: calls(5))
+    with (
+        sqlite3.connect(trial.store, isolation_level=None) as other,
+        trial.agent("record", "a" * 32) as agent,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        started = time.perf_counter()
+        assert driver.run(calls(5)) == plain
+        assert (
+            time.perf_counter() - started < 1.0
+        )  # five calls that waited their turn would take many seconds
+        with trial._reading() as store:
+            assert "a" * 32 not in {known.id for known in store.sessions()}
+        other.execute("COMMIT")
+        agent.close()
+    assert [step.decision for step in trial.steps("a" * 32)] == [Decision.RECORD] * 5
+    bodies = {trial.recording(number, "a" * 32).request.body for number in range(1, 6)}
+    assert bodies == {b"0", b"1", b"2", b"3", b"4"}

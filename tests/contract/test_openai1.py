@@ -1,4 +1,4 @@
-"""The generation of the openai SDK that is on httpx, in an interpreter of its own (``./dev test`` has one)."""
+"""The generation of the openai SDK that is on httpx, in its own interpreter (``./dev test`` has one)."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from drivers import MANNERS, TRIO_DRIVERS
 from servers import answer, chunked, reply
 
 from rewind_auto.core.errors import RewindReplayDivergenceError
@@ -150,3 +151,22 @@ def test_a_recording_can_be_replayed_again_and_again(trial, server, driver):
     first = trial.record(scenario)[0]
     for _ in range(3):
         assert trial.replay(scenario) == first
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+@pytest.mark.parametrize("driver", TRIO_DRIVERS, ids=repr)
+def test_on_another_event_loop(trial, server, driver, manner):
+    server.on("/v1/x", chunked([b"one\n", b"two\n"], pause=0.002), TOO_MANY)
+
+    async def scenario():
+        async with driver.client() as client:
+            url = f"{server.url}/v1/x"
+            upload = driver.upload([b"a", b"b"])
+            return [
+                await driver.exchange(client, "POST", url, manner, content=upload),
+                await driver.exchange(client, "POST", url, manner, content=b"{}"),
+            ]
+
+    assert len(trial.check(scenario)) == 2
+    trial.options["speed"] = 1.0  # pauses of ours are on that loop too
+    trial.replay(scenario)

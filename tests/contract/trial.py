@@ -108,10 +108,10 @@ class Trial:
         with self._reading() as store:
             return list(store.steps(session or self.session))
 
-    def recording(self, number: int = 1) -> Recording:
-        """What was kept of a step of the recording."""
+    def recording(self, number: int = 1, session: str = "") -> Recording:
+        """What was kept of a step of the recording, or of another session."""
         with self._reading() as store:
-            found = store.recording(self.session, number)
+            found = store.recording(session or self.session, number)
         assert found is not None
         return found
 
