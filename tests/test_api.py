@@ -195,6 +195,7 @@ class TestPredicates:
             ("http://localhost/v1", False),
             ("https://mine.test/", True),
             ("https://mine.test:8443/", False),
+            ("http://mine.test/", False),
             ("https://user@api.anthropic.com/", True),
             ("http://[bad", False),
             ("http://h:99999/", False),

@@ -331,6 +331,7 @@ class TestInfo:
         assert rewind_run("--info").returncode == 0
         refused(rewind_run("--info", "--speed", "x"))
         refused(rewind_run("--info", "--replay", "nothing", "true"))
+        refused(rewind_run("--info", "--store", ".", "true"))
 
     def test_names_what_keeps_the_agent_out(self, rewind_run) -> None:
         assert "warning" in rewind_run("--info", PY, "-I", "a.py").stdout

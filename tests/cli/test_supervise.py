@@ -300,6 +300,12 @@ class TestVerdict:
         done = replay(PY, "-c", f"{BLOCKED}\nos.kill(os.getpid(), 9)")
         assert done.returncode == 86
 
+    def test_store_is_not_held_meanwhile(self, replay, source) -> None:
+        done = replay("sh", "-c", "sleep 1; ls -l /proc/$PPID/fd")
+        assert done.returncode == 0
+        assert "pipe" in done.stdout
+        assert source.name not in done.stdout
+
     def test_store_gone_is_no_verdict(self, replay, source) -> None:
         done = replay("sh", "-c", f"sleep 0.5; for f in {source}*; do echo x > $f; done")
         assert done.returncode == 86
