@@ -254,7 +254,9 @@ class Runtime:
         atexit.unregister(self.close)
         with guard.swallow("exit"):
             for call in list(self._open):
-                for _ in call.end(Ending.CLOSED):
+                # A daemon thread was waiting for the answer: in a replay it waits again.
+                waiting = call.exchange.response_head is None
+                for _ in call.end(Ending.CANCELLED if waiting else Ending.CLOSED):
                     break
             self.behind.flush(_EXIT)
             self.tracing.close()

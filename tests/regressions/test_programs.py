@@ -216,3 +216,20 @@ def test_a_store_locked_at_exit_is_one_line(run):
     assert done.returncode == 0
     assert len(done.stderr.splitlines()) == 1
     assert "internal error" not in done.stderr
+
+
+def test_a_daemon_thread_that_waits_at_exit_waits_again_in_a_replay(run):
+    source = """
+    import sys, threading, time
+    import httpx2
+    def ask(text):
+        body = {"model": "m", "messages": [{"role": "user", "content": text}]}
+        return httpx2.post(sys.argv[1], json=body, timeout=30).status_code
+    print(ask("one"))
+    threading.Thread(target=ask, args=("two [wait=20]",), daemon=True).start()
+    time.sleep(0.5)
+    sys.exit(3)
+    """
+    for mode in ([], ["--replay", "last"]):
+        done = run(source, *mode)
+        assert (done.returncode, done.stdout, done.stderr) == (3, "200\n", "")
