@@ -89,6 +89,21 @@ class Description:
         )
         if self.span is not None:
             step.trace_id, step.span_id = self.span.trace_id, self.span.span_id
+            if step.step:  # a replay's step has no number before it is decided
+                self.decided(step)
+
+    def decided(self, step: Step, link: Step | None = None) -> None:
+        """Say early what was decided, on a span of someone else: it may end before the body does."""
+        if self.span is not None and not self.span.owned:
+            self.span.decided(
+                step.decision.value,
+                match=step.match.value if step.match else None,
+                source_session=step.source.session if step.source else None,
+                source_step=step.source.step if step.source else None,
+                link=_linked(link),
+                step=step.step or None,
+                fingerprint=str(step.fingerprint) if step.fingerprint else None,
+            )
 
     def finish(self, step: Step, recording: Recording) -> None:
         """Put model and usage onto the step of a live call, and end its span."""
@@ -123,7 +138,7 @@ class Description:
                 match=step.match.value if step.match else None,
                 source_session=step.source.session if step.source else None,
                 source_step=step.source.step if step.source else None,
-                link=(link.trace_id, link.span_id) if link and link.trace_id and link.span_id else None,
+                link=_linked(link),
                 status=step.status,
                 error_type=error_type,
                 error_message=message,
@@ -153,6 +168,13 @@ class Description:
                 )
                 return wire.response_info(self.route.shape, decode(head, recording.body), kind)
         return ResponseInfo()
+
+
+def _linked(recorded: Step | None) -> tuple[str, str] | None:
+    """Trace and span id of a recorded call, if it was traced."""
+    if recorded is None or not (recorded.trace_id and recorded.span_id):
+        return None
+    return recorded.trace_id, recorded.span_id
 
 
 def _error(step: Step, recording: Recording) -> tuple[str | None, str | None]:

@@ -95,6 +95,7 @@ class Replay:
             source = claimed.source
             retried = self._runtime.store.repeated(source.session, source.step, step.fingerprint)
             recording.head = without_waiting(recording.head, retried=retried)
+        description.decided(step, claimed.source)
         return ServedCall(self._runtime, step, claimed, description, speed)
 
     def _refuse(
