@@ -1,0 +1,105 @@
+"""A program that has secrets in every place, and makes calls with all of them.
+
+``python secrets_program.py URL [WORD] --api-key=…``; the secrets come in the variable CANARIES, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import anthropic
+import httpx2
+import openai
+from google import genai
+
+URL, WORD = sys.argv[1], sys.argv[2]
+HAS = json.loads(os.environ["CANARIES"])
+OPTIONS = {"verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "trust_env": False}
+ARGUMENTS = json.dumps({"api_key": HAS["argument of a tool call"], "city": "Paris"})
+MESSAGES = [
+    {"role": "system", "content": f"You may use {HAS['key-shaped']} for that."},
+    {"role": "user", "content": f"ordinary words {WORD}"},
+    {
+        "role": "assistant",
+        "tool_calls": [
+            {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": ARGUMENTS}}
+        ],
+    },
+    {
+        "role": "tool",
+        "tool_call_id": "call_1",
+        "content": f"the key {HAS['bearer']} was refused " + "word " * 300,
+    },
+]
+
+
+def with_openai() -> None:
+    client = openai.OpenAI(base_url=f"{URL}/v1", api_key=HAS["bearer"], max_retries=0)
+    places = {
+        "extra_headers": {"X-Custom-Token": HAS["custom header"], "Cookie": f"session={HAS['cookie']}"},
+        "extra_query": {"key": HAS["query"]},
+        "extra_body": {"api_key": HAS["field"], "metadata": {"password": HAS["password"]}},
+    }
+    for stream in (False, True):
+        answer = client.chat.completions.create(model="gpt-5", messages=MESSAGES, stream=stream, **places)
+        print([chunk.id for chunk in answer] if stream else answer.choices[0].message.content.split()[0])
+    azure = openai.AzureOpenAI(
+        azure_endpoint=URL, api_key=HAS["azure"], api_version="2024-10-21", max_retries=0
+    )
+    print(azure.chat.completions.create(model="gpt-5", messages=MESSAGES[:2]).id)
+    for name in ("plain", "zipped"):
+        try:
+            client.chat.completions.create(model=f"refused-{name}", messages=MESSAGES[:2])
+        except openai.AuthenticationError as error:
+            print(error.status_code, HAS["bearer"] in str(error) or "***" in str(error))
+
+
+def with_anthropic() -> None:
+    client = anthropic.Anthropic(base_url=URL, api_key=HAS["x-api-key"], max_retries=0)
+    message = client.messages.create(
+        model="claude-x", max_tokens=9, system=f"Bearer {HAS['bearer in text']}", messages=MESSAGES[1:2]
+    )
+    print(message.id)
+
+
+def with_gemini() -> None:
+    client = genai.Client(api_key=HAS["x-goog-api-key"], http_options={"base_url": URL})
+    print(client.models.generate_content(model="gemini-x", contents="ordinary words").text)
+
+
+def with_httpx2() -> None:
+    with httpx2.Client(**OPTIONS) as client:
+        inside = URL.replace("://", f"://user:{quote(HAS['user information'], safe='')}@")
+        client.post(f"{inside}/v1/x", json={"a": 1})
+        client.post(f"{URL}/v1/x", auth=("user", HAS["basic"]), json={"a": 1})
+        client.post(f"{URL}/v1/x", params={"access_token": HAS["token in query"]}, data={"a": 1})
+        client.post(f"{URL}/v1/x", headers={"X-Anything": f"my {HAS['key-shaped']}"}, content=b"{}")
+        # What the server set as a cookie is now sent with every request of this client.
+        client.get(f"{URL}/v1/cookies")
+        client.post(f"{URL}/v1/x", content=b"[]")
+
+    def refuse(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ProxyError(
+            f"407: {HAS['in an error']} and {HAS['key-shaped']} are wrong", request=request
+        )
+
+    headers = {"Authorization": f"Bearer {HAS['in an error']}"}
+    with httpx2.Client(transport=httpx2.MockTransport(refuse), headers=headers) as client:
+        try:
+            client.post(f"{URL}/v1/chat/completions", json={"model": "gpt-5", "messages": MESSAGES[:2]})
+        except httpx2.ProxyError:
+            print("a proxy error")
+
+
+for work in (with_openai, with_anthropic, with_gemini, with_httpx2):
+    work()
+copies = os.environ.get("COPIES")
+if copies:  # the files as they are while the program runs; another process reads them, see POSIX's locks
+    store = Path(os.environ["REWIND_STORE"]).parent
+    subprocess.run(["cp", "-r", store, copies], check=True)
