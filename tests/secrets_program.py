@@ -13,10 +13,7 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
-import anthropic
 import httpx2
-import openai
-from google import genai
 
 URL, WORD = sys.argv[1], sys.argv[2]
 HAS = json.loads(os.environ["CANARIES"])
@@ -40,6 +37,8 @@ MESSAGES = [
 
 
 def with_openai() -> None:
+    import openai
+
     client = openai.OpenAI(base_url=f"{URL}/v1", api_key=HAS["bearer"], max_retries=0)
     places = {
         "extra_headers": {"X-Custom-Token": HAS["custom header"], "Cookie": f"session={HAS['cookie']}"},
@@ -61,6 +60,8 @@ def with_openai() -> None:
 
 
 def with_anthropic() -> None:
+    import anthropic
+
     client = anthropic.Anthropic(base_url=URL, api_key=HAS["x-api-key"], max_retries=0)
     message = client.messages.create(
         model="claude-x", max_tokens=9, system=f"Bearer {HAS['bearer in text']}", messages=MESSAGES[1:2]
@@ -69,6 +70,8 @@ def with_anthropic() -> None:
 
 
 def with_gemini() -> None:
+    from google import genai
+
     client = genai.Client(api_key=HAS["x-goog-api-key"], http_options={"base_url": URL})
     print(client.models.generate_content(model="gemini-x", contents="ordinary words").text)
 
@@ -97,8 +100,8 @@ def with_httpx2() -> None:
             print("a proxy error")
 
 
-for work in (with_openai, with_anthropic, with_gemini, with_httpx2):
-    work()
+for name in os.environ.get("PARTS", "openai anthropic gemini httpx2").split():
+    globals()[f"with_{name}"]()
 copies = os.environ.get("COPIES")
 if copies:  # the files as they are while the program runs; another process reads them, see POSIX's locks
     store = Path(os.environ["REWIND_STORE"]).parent
