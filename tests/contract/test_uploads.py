@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from drivers import ASYNC_DRIVERS, DRIVERS
-from servers import CUT, answer, chunked, reply
+from servers import CUT, Server, answer, chunked, reply
 
 from rewind_auto.core.errors import RewindReplayDivergenceError
 from rewind_auto.core.model import Ending
@@ -134,6 +134,24 @@ def test_server_that_does_not_wait_for_the_whole_upload(trial, server, driver):
     assert trial.record(scenario)[0] == plain
     with pytest.raises(RewindReplayDivergenceError):  # only what was sent is known, and it is not all of it
         trial.replay(scenario)
+
+
+@pytest.mark.xfail(strict=True, reason="an upload of which nothing was sent has no content to be found by")
+def test_an_upload_that_was_never_sent_and_then_was(trial, server, driver):
+    """The connection is refused, and the program tries again with what it still has in its hands."""
+    server.on("/v1/x", answer(1))
+    with Server() as gone:
+        pass
+
+    async def scenario():
+        async with driver.client() as client:
+            # Two addresses of one host: which port it was is no part of what was asked.
+            return [
+                await driver.exchange(client, "POST", f"{url}/v1/x", content=driver.upload(PARTS))
+                for url in (gone.url, server.url)
+            ]
+
+    trial.check(scenario)
 
 
 def test_server_that_goes_away_during_the_upload(trial, server, driver):
