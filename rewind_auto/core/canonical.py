@@ -73,7 +73,8 @@ class Canonicalizer:
     ) -> None:
         self._ignore = tuple(parse_path(path) for path in (*VOLATILE, *ignore))
         self._roots = tuple(f'"{path[0]}"'.encode() for path in self._ignore if path[0] != "*")
-        self._anywhere = any(path[0] == "*" for path in self._ignore)
+        # JSON may have characters beyond ASCII escaped: then a look at the bytes would not find the name.
+        self._anywhere = any(path[0] == "*" or not path[0].isascii() for path in self._ignore)
         self._host_class = host_class or (lambda host, _port: host)
         self._where = lru_cache(maxsize=512)(self._address)  # programs call few URLs, many times
 
