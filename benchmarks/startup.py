@@ -74,6 +74,12 @@ def cases(scratch: Path) -> list[Case]:
             {"PYTHONPATH": str(floor)},
             "plain: -c pass",
         ),
+        Case(
+            "empty sitecustomize, no bytecode: -c pass",
+            [python, "-c", "pass"],
+            {"PYTHONPATH": str(floor), **without},
+            "plain: -c pass",
+        ),
         Case("agent: -c pass", [python, "-c", "pass"], agent, "plain: -c pass"),
         Case("agent off: -c pass", [python, "-c", "pass"], {**agent, "REWIND_MODE": "off"}, "plain: -c pass"),
         Case("agent, no bytecode: -c pass", [python, "-c", "pass"], {**agent, **without}, "plain: -c pass"),
@@ -146,7 +152,7 @@ def main() -> int:
         print(f"Python {sys.version.split()[0]}, {args.rounds} rounds, CPU time")
         for row in rows:
             tail = "" if row["added_ms"] is None else f"{row['added_ms']:+8.2f} ms   x {row['ratio']:.2f}"
-            print(f"  {row['case']:<36}{row['cpu_ms']:9.2f} ms {tail}")
+            print(f"  {row['case']:<44}{row['cpu_ms']:9.2f} ms {tail}")
     missed = False
     by_name = {row["case"]: row["added_ms"] for row in rows}
     for name, goal, bar in BUDGETS:
