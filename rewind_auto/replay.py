@@ -24,6 +24,7 @@ class Replay:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._source: Session | None = None
+        self._lanes: dict[str, str] = {}  # lane of this run -> lane of the recorded one
         self._by_canonical: dict[bytes, list[int]] | None = None
 
     def begin(self, request: Request, *, upgrade: bool) -> Pauses[ServedCall]:
@@ -41,8 +42,9 @@ class Replay:
             why = "a protocol upgrade cannot be replayed"
             raise (yield from self._refuse(step, description, request, source, why=why))
         description.start(step, runtime.session, runtime.tracing)
+        lane = self._lanes.get(step.lane, step.lane)
         claimed = yield from runtime.patiently(
-            lambda: runtime.store.claim(step, source.id, exact, Match.EXACT, lane=step.lane), REPLAY_PATIENCE
+            lambda: runtime.store.claim(step, source.id, exact, Match.EXACT, lane=lane), REPLAY_PATIENCE
         )
         if claimed is None:
             step.fingerprint = runtime.canonicalizer.fingerprint(request)
@@ -74,7 +76,9 @@ class Replay:
         assert step.fingerprint is not None
         store, canonical = self._runtime.store, step.fingerprint.canonical
         if not self._runtime.settings.ignore:
-            return store.claim(step, source.id, canonical, Match.RENAMED, lane=step.lane)
+            return store.claim(
+                step, source.id, canonical, Match.RENAMED, lane=self._lanes.get(step.lane, step.lane)
+            )
         # Recorded fingerprints know nothing of this run's ignore rules: work them out anew, once.
         if self._by_canonical is None:
             self._by_canonical = {}
@@ -95,6 +99,9 @@ class Replay:
             source = claimed.source
             retried = self._runtime.store.repeated(source.session, source.step, step.fingerprint)
             recording.head = without_waiting(recording.head, retried=retried)
+        # Tasks and threads may have other names in this run. The first answer tells which recorded lane this
+        # one is, and the next ones are looked for there.
+        self._lanes.setdefault(step.lane, claimed.source.lane)
         description.decided(step, claimed.source)
         return ServedCall(self._runtime, step, claimed, description, speed)
 

@@ -1,13 +1,11 @@
 """Lanes: which line of work a call belongs to.
 
 ``gather`` and thread pools reorder calls, so a position among all calls says nothing. A position within
-one task or thread does. Lanes follow context lineage: work that a task starts gets a lane below its
-own, numbered in the order of first calls.
+one task or thread does. Lanes follow context lineage: work that a task starts gets a lane below its own.
 """
 
 from __future__ import annotations
 
-import itertools
 import sys
 import threading
 import weakref
@@ -16,39 +14,51 @@ from contextvars import ContextVar
 from rewind_auto.core.canonical import digest
 
 _LONGEST = 64  # characters
+_NAMES_KEPT = 10_000  # a server makes tasks for ever
 
 
 class _Lane:
-    __slots__ = ("children", "owner", "path", "roots")
+    __slots__ = ("born", "names", "owner", "path")
 
     def __init__(self, path: str, owner: object) -> None:
-        self.roots = _roots
+        self.born = _session
         self.path = path
         self.owner = owner
-        self.children = itertools.count(1)
+        self.names: dict[str, int] = {}
+
+    def below(self, name: str) -> str:
+        """Path of a lane started here. Names that come again, as of a trio task, are counted."""
+        if len(self.names) >= _NAMES_KEPT:
+            self.names.clear()
+        count = self.names[name] = self.names.get(name, 0) + 1
+        name = name if count == 1 else f"{name}#{count}"
+        return _short(f"{self.path}/{name}" if self.path else name)
 
 
 _current: ContextVar[_Lane | None] = ContextVar("rewind_lane", default=None)
-_roots = itertools.count(1)
+_session = object()
+_root = _Lane("", None)
 
 
 def restart() -> None:
-    """Number lanes from the start again: a session begins, and those of one before it count no more."""
-    global _roots
-    _roots = itertools.count(1)
+    """Begin anew: a session begins, and the lanes of one before it count no more."""
+    global _session, _root
+    _session = object()
+    _root = _Lane("", None)
 
 
 def current() -> str:
-    """Path of the lane of the running task or thread, such as ``""`` (main), ``"2"``, ``"2.1"``."""
-    owner = _owner()
+    """Path of the lane of the running task or thread: ``""`` (main), ``"Task-3"``, ``"Thread-2/Task-5"``.
+
+    By name, which says in what order tasks and threads were *made*: their first calls race.
+    """
+    owner, name = _owner()
     lane = _current.get()
-    if lane is None or lane.roots is not _roots:
-        main = threading.current_thread() is threading.main_thread() and not isinstance(owner, weakref.ref)
-        lane = _Lane("" if main else f"t{next(_roots)}", owner)
+    if lane is None or lane.born is not _session:
+        lane = _Lane(_root.below(name) if name else "", owner)
         _current.set(lane)
     elif lane.owner != owner:
-        number = next(lane.children)
-        lane = _Lane(_short(f"{lane.path}.{number}" if lane.path else str(number)), owner)
+        lane = _Lane(lane.below(name or "main"), owner)
         _current.set(lane)
     return lane.path
 
@@ -58,8 +68,8 @@ def _short(path: str) -> str:
     return path if len(path) <= _LONGEST else f"~{digest(path.encode()).hex()}"
 
 
-def _owner() -> object:
-    """The running task, weakly, else the thread. Weakly because a lane outlives its task."""
+def _owner() -> tuple[object, str]:
+    """The running task, weakly since a lane outlives its task, else the thread; and its name, "" for main."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None:
         try:
@@ -67,11 +77,13 @@ def _owner() -> object:
         except RuntimeError:
             task = None
         if task is not None:
-            return weakref.ref(task)
+            return weakref.ref(task), task.get_name()
     trio = sys.modules.get("trio")
     if trio is not None:
         try:
-            return weakref.ref(trio.lowlevel.current_task())
+            task = trio.lowlevel.current_task()
+            return weakref.ref(task), task.name
         except RuntimeError:
             pass
-    return threading.get_ident()
+    thread = threading.current_thread()
+    return thread.ident, "" if thread is threading.main_thread() else thread.name

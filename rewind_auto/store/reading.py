@@ -197,6 +197,7 @@ class Served(NamedTuple):
     canonical: bytes | None
     trace_id: str | None
     span_id: str | None
+    lane: str
     doc: bytes
     packed: int | None
     data: bytes | None
@@ -204,7 +205,7 @@ class Served(NamedTuple):
 
 SERVED = (
     "SELECT s.session, s.step, s.content_session, s.content_step, s.exact, s.canonical, s.trace_id,"
-    " s.span_id, s.doc, b.packed, b.data FROM steps s LEFT JOIN blobs b ON b.id = s.response"
+    " s.span_id, s.lane, s.doc, b.packed, b.data FROM steps s LEFT JOIN blobs b ON b.id = s.response"
 )
 
 
@@ -229,7 +230,7 @@ def serve(db: sqlite3.Connection, source_id: str, found: Served) -> tuple[Step, 
     doc = codec.load_doc(kept.doc)
     if "exchange" not in doc:
         raise StoreError(f"recorded step {found.step} has lost its content")
-    step = Step(source_id, found.step, trace_id=found.trace_id, span_id=found.span_id)
+    step = Step(source_id, found.step, trace_id=found.trace_id, span_id=found.span_id, lane=found.lane)
     asked = found if found.exact else kept
     if asked.exact and asked.canonical is not None:
         step.fingerprint = Fingerprint(asked.exact, asked.canonical)
