@@ -37,12 +37,17 @@ os._exit(7)
 # Leaves a blocked step in the session that it belongs to, as a strict replay does.
 BLOCKED = """
 import os
+from contextlib import suppress
+from rewind_auto.core.errors import StoreBusyError
 from rewind_auto.core.model import Decision, Step
 from rewind_auto.store import open_store
 for note in ("model: a -> b", "another"):
     step = Step(os.environ["REWIND_SESSION_ID"], 0, decision=Decision.BLOCKED, note=note)
     step.method, step.url = "POST", "https://api.test/v1"
-    open_store(os.environ["REWIND_STORE"]).prepare(step, None)()
+    attempt = open_store(os.environ["REWIND_STORE"]).prepare(step, None)
+    while not step.step:
+        with suppress(StoreBusyError):  # the parent is beginning the session
+            attempt()
 """
 
 
