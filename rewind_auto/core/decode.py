@@ -60,7 +60,11 @@ def _first(*names: str) -> Any:
 
 def _brotli(body: bytes) -> bytes:
     decoder: Any = _first("brotli", "brotlicffi").Decompressor()
-    return bytes((getattr(decoder, "process", None) or decoder.decompress)(body))
+    process = getattr(decoder, "process", None) or decoder.decompress
+    parts = [process(body)]
+    while parts[-1] and not decoder.is_finished():  # brotli 1.2 gives a truncated body 32 KB at a time
+        parts.append(process(b""))
+    return b"".join(parts)
 
 
 def _zstd(body: bytes) -> bytes:
