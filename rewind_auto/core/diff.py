@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +12,21 @@ from rewind_auto.core.model import Request
 _ABSENT: Any = object()
 _SHOWN = 60  # characters of a value around the first difference
 _MOST = 20
+_PLAIN = re.compile(r"""[^\s.,*'"$\[\]](?:[^.,*'"\[\]]*[^\s.,*'"\[\]])?""")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference. ``old`` is what was recorded, ``new`` what was asked now; None: not there."""
+    """One difference. ``old`` is what was recorded, ``new`` what was asked now; None: null, or not there.
+
+    ``state`` is changed, added or removed. In ``path``, a name that no ignore path can have stands in quotes.
+    """
 
     path: str
     old: Any
     new: Any
     where: str = ""
+    state: str = "changed"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON output and for the attributes of the divergence error."""
@@ -28,9 +34,9 @@ class Change:
 
     def __str__(self) -> str:
         place = f"{self.path} ({self.where})" if self.where else self.path
-        if self.old is None:
+        if self.state == "added":
             return f"{place}: added {_short(self.new)}"
-        if self.new is None:
+        if self.state == "removed":
             return f"{place}: removed {_short(self.old)}"
         old, new = _focus(self.old, self.new)
         return f"{place}: {old} → {new}"
@@ -80,7 +86,7 @@ def _walk(old: Any, new: Any, path: str, where: str, into: list[Change]) -> None
     if isinstance(old, dict) and isinstance(new, dict):
         where = _describe(new) or where
         for key in [*old, *(k for k in new if k not in old)]:
-            _walk(old.get(key, _ABSENT), new.get(key, _ABSENT), f"{path}.{key}" if path else key, where, into)
+            _walk(old.get(key, _ABSENT), new.get(key, _ABSENT), _below(path, key), where, into)
     elif isinstance(old, list) and isinstance(new, list):
         for index in range(max(len(old), len(new))):
             left = old[index] if index < len(old) else _ABSENT
@@ -88,7 +94,18 @@ def _walk(old: Any, new: Any, path: str, where: str, into: list[Change]) -> None
             _walk(left, right, f"{path}[{index}]", where, into)
     else:
         described = where or _describe(new if isinstance(new, dict) else old)
-        into.append(Change(path, None if old is _ABSENT else old, None if new is _ABSENT else new, described))
+        if old is _ABSENT:
+            into.append(Change(path, None, new, described, "added"))
+        elif new is _ABSENT:
+            into.append(Change(path, old, None, described, "removed"))
+        else:
+            into.append(Change(path, old, new, described))
+
+
+def _below(path: str, key: str) -> str:
+    if not _PLAIN.fullmatch(key):
+        return f"{path}[{json.dumps(key, ensure_ascii=False)}]"
+    return f"{path}.{key}" if path else key
 
 
 def _describe(value: Any) -> str:
