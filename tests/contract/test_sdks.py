@@ -12,7 +12,6 @@ from sdk_drivers import (
     GEMINI,
     KEY,
     OPENAI,
-    USES,
     SdkDriver,
     attempt,
     collect,
@@ -20,6 +19,7 @@ from sdk_drivers import (
     get,
     said,
 )
+from sdk_uses import USES
 from servers import CUT, HANG, answer, chunked, sse
 from tape import Tape
 from trial import Trial
