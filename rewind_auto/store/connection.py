@@ -21,6 +21,8 @@ from rewind_auto.store import header
 from rewind_auto.store.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
 
 _CHECKPOINT_EVERY = 1000  # write transactions; a log of some ten MB
+_PASSES = 4
+_LONG_LOG = 16_000  # pages of 4 KB
 _CLOSE_WAIT = 1.0  # seconds for a checkpoint to end: only the last to close a store can remove its log
 _FORK_WAIT = 1.0  # seconds for a running transaction to end before a fork
 
@@ -113,10 +115,16 @@ class Connection:
                 suppress(sqlite3.OperationalError),
                 closing(sqlite3.connect(self.path, timeout=0, isolation_level=None)) as db,
             ):
-                # The log starts over only from a moment when all of it was in the file. While the first pass
-                # copies, writers add to the log; the second has little left and holds them back for it.
-                for kind in ("PASSIVE", "RESTART"):
-                    db.execute(f"PRAGMA wal_checkpoint({kind})").fetchone()
+                # The log starts over only from a moment when all of it was in the file, and writers add to it
+                # meanwhile; each pass leaves less. RESTART holds them back, and so live calls: only for a log
+                # that would grow for ever.
+                log = copied = 0
+                for _ in range(_PASSES):
+                    _, log, copied = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                    if log == copied:
+                        break
+                if log > _LONG_LOG:
+                    db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
         finally:
             self._checkpointing = False
 

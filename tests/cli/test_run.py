@@ -223,7 +223,7 @@ class TestStore:
 import os, sys
 def become(*args):
     heavy = {"sqlite3", "asyncio", "json", "logging", "rich", "opentelemetry", "subprocess"}
-    print(*sorted(heavy & set(sys.modules)))
+    print(*sorted(heavy & set(sys.modules)), flush=True)
     os._exit(0)
 os.execvpe = become
 sys.argv = ["rewind-run", "true"]
