@@ -8,10 +8,10 @@ is shared. Closing such a generator early means: the caller cannot wait; finish 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
+from time import sleep as block  # now: tests of programs put a `sleep` of their own into the module
 from typing import Protocol, TypeVar
 
 from rewind_auto.core.model import Ending, Fault, Head, Recording, Request
@@ -91,7 +91,7 @@ def run(pauses: Pauses[T]) -> T:
             result: T = stop.value
             return result
         try:
-            time.sleep(pause)
+            block(pause)
         except BaseException:
             pauses.close()
             raise

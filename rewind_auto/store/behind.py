@@ -28,6 +28,7 @@ class Behind:
         self._waiting: deque[tuple[float, Callable[[], object]]] = deque()
         self._wake = threading.Condition()
         self._running = False
+        self._never = threading.Event()  # to sleep by: tests of programs replace `time.sleep`
 
     def submit(self, attempt: Callable[[], object]) -> None:
         """Take over an attempt that met a busy store."""
@@ -48,9 +49,9 @@ class Behind:
         deadline = time.monotonic() + seconds
         while self._waiting and time.monotonic() < deadline:
             if not self._running and not self._one():
-                time.sleep(_RETRY)
+                self._never.wait(_RETRY)
             elif self._running:
-                time.sleep(0.005)
+                self._never.wait(0.005)
         if self._waiting:
             guard.warn_once("behind", f"{len(self._waiting)} recordings were lost: the store stayed locked")
 
@@ -61,7 +62,7 @@ class Behind:
                     self._running = False
                     return
             if not self._one():
-                time.sleep(_RETRY)
+                self._never.wait(_RETRY)
 
     def _one(self) -> bool:
         """Try the oldest write. False: the store is still busy."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 
+import anyio
 import pytest
 from servers import answer, chunked
 
@@ -126,3 +128,30 @@ def test_a_store_that_another_process_has_locked(trial, server, driver, manner):
     assert [step.decision for step in trial.steps("a" * 32)] == [Decision.RECORD] * 5
     bodies = {trial.recording(number, "a" * 32).request.body for number in range(1, 6)}
     assert bodies == {b"0", b"1", b"2", b"3", b"4"}
+
+
+def test_a_program_that_has_replaced_sleep(trial, server, driver, monkeypatch):
+    """As the tests of openai do, to see what it sleeps: our waits for the store are not the program's."""
+    server.on("/v1/x", answer(1))
+    ask = asking(driver, server, content=lambda: b"{}")
+    trial.record(ask)  # there is a store
+    slept = []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    with (
+        sqlite3.connect(trial.store, isolation_level=None) as other,
+        trial.agent("record", "a" * 32) as agent,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "sleep", slept.append)
+            patch.setattr(asyncio, "sleep", sleep)
+            patch.setattr(anyio, "sleep", sleep)
+            driver.run(ask())
+            agent.runtime().behind.flush(0.2)
+        other.execute("COMMIT")
+        agent.close()
+    assert slept == []
+    assert len(trial.steps("a" * 32)) == 1
