@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.harness import Run
 from benchmarks.scene import ANSWER, ANSWER_HEADERS, HEADERS, URL, question
 from rewind_auto.core.canonical import Canonicalizer
+from rewind_auto.core.errors import StoreBusyError
 from rewind_auto.core.model import Head, Recording, Request, Session, Step
 from rewind_auto.describe import host_class
 from rewind_auto.store import open_store
@@ -56,5 +58,16 @@ def _fill(path: Path, size: int) -> None:
             duration_ms=1.0,
         )
         recording = Recording(request, head, ANSWER, ((len(ANSWER), 900),), 800, 1000)
-        store.prepare(step, recording)()
+        _patiently(store.prepare(step, recording))
     store.close()
+
+
+def _patiently(attempt: Callable[[], int]) -> None:
+    """Writing without a pause, a checkpoint of the store's own may be in the way."""
+    while True:
+        try:
+            attempt()
+        except StoreBusyError:
+            time.sleep(0.001)
+        else:
+            return
