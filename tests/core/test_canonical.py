@@ -211,9 +211,10 @@ def test_ids_that_say_what_is_meant(names):
 
 
 def test_first_appearance_does_not_depend_on_the_order_of_keys():
-    one = b'{"a":{"id":"call_1111"},"b":{"call_id":"call_2222"},"c":{"call_id":"call_1111"}}'
-    two = b'{"c":{"call_id":"call_9999"},"b":{"call_id":"call_8888"},"a":{"id":"call_9999"}}'
-    assert same(asked(one), asked(two))
+    one = b'{"a":{"call_id":"1"},"b":{"call_id":"2"},"c":{"call_id":"1"}}'
+    two = b'{"c":{"call_id":"8"},"b":{"call_id":"9"},"a":{"call_id":"8"}}'
+    three = b'{"b":{"call_id":"8"},"c":{"call_id":"9"},"a":{"call_id":"9"}}'
+    assert same(asked(one), asked(two), asked(three))
 
 
 # --- paths to ignore

@@ -68,7 +68,7 @@ def saving(store: Any, uid: str, count: str, mark: str) -> Any:
 def beginning(store: Any, uid: str, mark: str) -> Any:
     """Be among the first to use a store that is not there yet."""
     making.patiently(lambda: making.session(store, id=uid, name=mark))
-    return making.patiently(lambda: making.save(store, uid, mark).step)
+    return making.patiently(store.prepare(making.step(uid, mark), making.recording()))
 
 
 def in_threads(work: Callable[[int], Any]) -> list[Any]:

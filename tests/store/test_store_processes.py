@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import making
 import pytest
@@ -77,6 +78,30 @@ def test_writers_do_not_undo_each_other(store, backend):
     kept = {step.step: store.recording(uid, step.step).body.decode() for step in store.steps(uid)}
     assert kept == dict(seen)
     backend.check()
+
+
+def test_a_session_begun_by_many_at_once(backend):
+    """There is one, and what each of them keeps is in it."""
+    stores = [backend.open() for _ in range(4)]
+    making.session(stores[0])
+
+    def work(store):
+        for number in range(40):
+            uid = f"{number:032x}"
+            together.wait(20)
+            making.patiently(lambda uid=uid: making.session(store, id=uid))
+            together.wait(20)
+            made = making.step(uid)
+            making.patiently(store.prepare(made, making.recording()))
+
+    together, interval = Barrier(len(stores)), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads take turns as often as they can
+    try:
+        with ThreadPoolExecutor(len(stores)) as pool:
+            list(pool.map(work, stores))
+    finally:
+        sys.setswitchinterval(interval)
+    assert [one.steps for one in stores[0].sessions()] == [*[len(stores)] * 40, 0]
 
 
 @pytest.mark.parametrize("turn", range(3))
