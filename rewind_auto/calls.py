@@ -77,6 +77,12 @@ class LiveCall:
     def head(self, head: Head) -> None:
         self.exchange.head(head)
 
+    def decoded(self) -> None:
+        self.exchange.decoded()
+
+    def chunk_open(self) -> None:
+        self.exchange.chunk_open()
+
     def chunk(self, data: bytes) -> None:
         self.exchange.chunk(data)
 

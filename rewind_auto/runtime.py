@@ -34,6 +34,7 @@ T = TypeVar("T")
 PATIENCE = 0.050  # seconds that the store may hold up a live call, in all
 REPLAY_PATIENCE = 10.0  # seconds; a replay cannot go on without its store, and no live call waits for it
 _PAUSE = 0.001
+_EXPORTER = b"OTel-OTLP-Exporter-Python"  # its requests are about calls, and are none themselves
 _EXIT = 2.0  # seconds at exit for what is still to be written
 
 
@@ -90,6 +91,10 @@ class Runtime:
             return None
 
     def _is_ours(self, request: Request) -> bool:
+        if any(
+            value.startswith(_EXPORTER) for name, value in request.headers if name.lower() == b"user-agent"
+        ):
+            return False
         predicates = self.driver.predicates
         if predicates is None:
             return True
@@ -167,7 +172,7 @@ class Runtime:
         step.status = head.status if head else None
         step.error = f"{fault.name}: {fault.message}" if fault else None
         step.complete = recording.complete
-        step.chunks = len(recording.cuts)
+        step.chunks = sum(1 for length, _ in recording.cuts if length)
         step.duration_ms = round(recording.end_us / 1000, 3)
         step.first_chunk_ms = round(recording.cuts[0][1] / 1000, 3) if recording.cuts else None
         if recording.ending is Ending.CANCELLED and step.error is None:

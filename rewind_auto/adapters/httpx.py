@@ -13,17 +13,22 @@ The method is private, and the same in every release from httpx 0.20 and httpx2 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import Any
 
+from rewind_auto.adapters import bodies, patching
 from rewind_auto.adapters import httpx_streams as streams
 from rewind_auto.adapters.httpx_family import Family, family_of
+from rewind_auto.core.faults import to_fault
 from rewind_auto.core.model import Ending
 from rewind_auto.core.playback import Playback
 from rewind_auto.core.seam import Driver, LiveCall, arun, inside, run
 
+WITHOUT_SEAM = "transports other than the default ones are not covered"
+
 _SEAM = "_transport_for_url"
-_ORIGINAL = "__wrapped__"
+_CLIENTS = ("Client", "AsyncClient")
 _FALLBACK = (("HTTPTransport", "handle_request"), ("AsyncHTTPTransport", "handle_async_request"))
 
 
@@ -34,66 +39,66 @@ def install(module: ModuleType, driver: Driver) -> bool:
         Whether the seam was there; False: the fallback was used.
     """
     family = family_of(module)
-    found = [_wrap_seam(getattr(module, name), driver, family) for name in ("Client", "AsyncClient")]
+    found = [
+        patching.wrap(cls, _SEAM, driver, partial(_seam, transport=_transport(cls), family=family))
+        for cls in (getattr(module, name) for name in _CLIENTS)
+    ]
     if not all(found):
         for name, method in _FALLBACK:
-            _wrap_transport(getattr(module, name), method, driver, family)
+            cls = getattr(module, name)
+            make = partial(_fallback, method=method, transport=_transport(cls), family=family)
+            patching.wrap(cls, method, driver, make)
     return all(found)
+
+
+def has_seam(module: ModuleType) -> bool:
+    """Whether this release has what `install` looks for."""
+    return all(hasattr(getattr(module, name), _SEAM) for name in _CLIENTS)
 
 
 def uninstall(module: ModuleType) -> None:
     """Put every original attribute back."""
-    for name, attribute in (("Client", _SEAM), ("AsyncClient", _SEAM), *_FALLBACK):
-        cls = getattr(module, name)
-        current = cls.__dict__.get(attribute)
-        if getattr(current, "_rewind", False):
-            setattr(cls, attribute, getattr(current, _ORIGINAL))
+    for name, attribute in _places():
+        patching.unwrap(getattr(module, name), attribute)
 
 
 def is_installed(module: ModuleType) -> bool:
     """Whether `install` has been done on this module."""
-    places = (("Client", _SEAM), _FALLBACK[0])
-    return any(getattr(getattr(module, name).__dict__.get(attr), "_rewind", False) for name, attr in places)
+    return any(patching.is_wrapped(getattr(module, name), attribute) for name, attribute in _places())
 
 
-def _wrap_seam(cls: Any, driver: Driver, family: Family) -> bool:
-    original = cls.__dict__.get(_SEAM)
-    if original is None:
-        return False
-    if getattr(original, "_rewind", False):
-        return True
-    transport = _transport(cls)
-    wants = driver.wants
+def _places() -> tuple[tuple[str, str], ...]:
+    return (*((name, _SEAM) for name in _CLIENTS), *_FALLBACK)
+
+
+def _seam(patch: patching.Patch, *, transport: Any, family: Family) -> Any:
+    original = patch.original
 
     # A plain function: this runs for every request of the program, and a wrapt wrapper alone would
     # cost 1.5 µs of the 3 µs that a request to a foreign host may.
     def _transport_for_url(self: Any, url: Any) -> Any:
         inner = original(self, url)
-        return transport(inner, driver, family) if wants(url.host, url.port) else inner
+        driver = patch.driver
+        if driver is None or not driver.wants(url.host, url.port):
+            return inner
+        return transport(inner, driver, family)
 
-    _mark(_transport_for_url, original)
-    setattr(cls, _SEAM, _transport_for_url)
-    return True
+    return _transport_for_url
 
 
 def _transport(cls: Any) -> type[_SyncTransport | _AsyncTransport]:
     return _AsyncTransport if cls.__name__.startswith("Async") else _SyncTransport
 
 
-def _wrap_transport(cls: Any, method: str, driver: Driver, family: Family) -> None:
-    original = cls.__dict__[method]
-    if getattr(original, "_rewind", False):
-        return
-    transport = _transport(cls)
-
+def _fallback(patch: patching.Patch, *, method: str, transport: Any, family: Family) -> Any:
     def handle(self: Any, request: Any) -> Any:
-        inner = _Bound(method, original.__get__(self))
-        wanted = driver.wants(request.url.host, request.url.port)
-        outer = transport(inner, driver, family) if wanted else inner
-        return getattr(outer, method)(request)
+        driver = patch.driver
+        if driver is None or not driver.wants(request.url.host, request.url.port):
+            return patch.original(self, request)
+        inner = _Bound(method, partial(patch.original, self))
+        return getattr(transport(inner, driver, family), method)(request)
 
-    _mark(handle, original)
-    setattr(cls, method, handle)
+    return handle
 
 
 class _Bound:
@@ -101,13 +106,6 @@ class _Bound:
 
     def __init__(self, method: str, call: Callable[[Any], Any]) -> None:
         setattr(self, method, call)
-
-
-def _mark(wrapper: Any, original: Any) -> None:
-    wrapper.__name__, wrapper.__qualname__ = original.__name__, original.__qualname__
-    wrapper.__doc__, wrapper.__module__ = original.__doc__, original.__module__
-    setattr(wrapper, _ORIGINAL, original)
-    wrapper._rewind = True  # noqa: SLF001 - our own mark
 
 
 class _Transport:
@@ -126,7 +124,7 @@ class _Transport:
     def _must_drain(self, request: Any) -> bool:
         return self._driver.needs_body and not isinstance(request.stream, self._family.ByteStream)
 
-    def _restore(self, request: Any, drained: streams.Drained) -> None:
+    def _restore(self, request: Any, drained: bodies.Drained) -> None:
         """Make a request whose upload was read ready to be sent after all."""
         body, failure = drained
         if failure is not None:
@@ -159,7 +157,7 @@ class _SyncTransport(_Transport):
         if inside.get():
             return self._inner.handle_request(request)
         driver, family = self._driver, self._family
-        drained = streams.drain(request.stream) if self._must_drain(request) else None
+        drained = bodies.drain(request.stream) if self._must_drain(request) else None
         internal = family.to_internal(request, drained[0] if drained else b"")
         call = run(driver.begin(internal, upgrade="upgrade" in request.headers))
         if call is not None and hasattr(call, "playback"):
@@ -179,7 +177,7 @@ class _SyncTransport(_Transport):
         except BaseException as error:
             if upload is not None:
                 call.uploaded(upload.sent())
-            run(call.end(*family.to_fault(error, "send")))
+            run(call.end(*to_fault(error, "send")))
             raise
         finally:
             if upload is not None:
@@ -192,11 +190,11 @@ class _SyncTransport(_Transport):
             run(call.end(Ending.EOF))
         return response
 
-    def _serve(self, call: Any, drained: streams.Drained | None) -> Any:
+    def _serve(self, call: Any, drained: bodies.Drained | None) -> Any:
         playback: Playback = call.playback()
-        run(streams.pause(playback.head_pause))
+        run(bodies.pause(playback.head_pause))
         if call.recording.head is None:
-            raise streams.unanswered(call, self._family, drained)
+            raise bodies.unanswered(call, drained and drained[1], self._family.to_exception)
         return self._family.to_library(call, self._family.SyncServed(call, playback, self._family))
 
 
@@ -205,7 +203,7 @@ class _AsyncTransport(_Transport):
         if inside.get():
             return await self._inner.handle_async_request(request)
         driver, family = self._driver, self._family
-        drained = await streams.adrain(request.stream) if self._must_drain(request) else None
+        drained = await bodies.adrain(request.stream) if self._must_drain(request) else None
         internal = family.to_internal(request, drained[0] if drained else b"")
         call = await arun(driver.begin(internal, upgrade="upgrade" in request.headers), streams.sleep)
         if call is not None and hasattr(call, "playback"):
@@ -225,7 +223,7 @@ class _AsyncTransport(_Transport):
         except BaseException as error:
             if upload is not None:
                 call.uploaded(upload.sent())
-            await streams.finish(call, *family.to_fault(error, "send"))
+            await streams.finish(call, *to_fault(error, "send"))
             raise
         finally:
             if upload is not None:
@@ -238,9 +236,9 @@ class _AsyncTransport(_Transport):
             await arun(call.end(Ending.EOF), streams.sleep)
         return response
 
-    async def _serve(self, call: Any, drained: streams.Drained | None) -> Any:
+    async def _serve(self, call: Any, drained: bodies.Drained | None) -> Any:
         playback: Playback = call.playback()
-        await arun(streams.pause(playback.head_pause), streams.sleep)
+        await arun(bodies.pause(playback.head_pause), streams.sleep)
         if call.recording.head is None:
-            raise streams.unanswered(call, self._family, drained)
+            raise bodies.unanswered(call, drained and drained[1], self._family.to_exception)
         return self._family.to_library(call, self._family.AsyncServed(call, playback, self._family))

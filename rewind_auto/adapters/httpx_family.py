@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import builtins
 from types import ModuleType
 from typing import Any
 
 from rewind_auto.adapters import httpx_streams as streams
-from rewind_auto.core.model import Ending, Fault, Head, Request
+from rewind_auto.core import faults
+from rewind_auto.core.faults import Trouble
+from rewind_auto.core.model import Fault, Head, Request
 from rewind_auto.core.seam import ServedCall
+
+# For errors that were recorded with another library, and the libraries.
+_OTHERS = ("aiohttp", "builtins", "requests", "urllib3")
+_ERRORS = {
+    Trouble.CONNECT: "ConnectError",
+    Trouble.CONNECT_TIMEOUT: "ConnectTimeout",
+    Trouble.TIMEOUT: "ReadTimeout",
+    Trouble.BROKEN: "RemoteProtocolError",
+}
 
 
 class Family:
@@ -60,25 +70,15 @@ class Family:
         # Bytes, because the library encodes str headers as ASCII and raises on anything else.
         return self.Response(head.status, headers=headers, stream=stream, extensions=extensions)
 
-    def to_fault(self, error: BaseException, phase: str) -> tuple[Ending, Fault | None]:
-        if not isinstance(error, Exception):
-            return Ending.CANCELLED, None
-        cls = type(error)
-        return Ending.FAULT, Fault(cls.__module__, cls.__qualname__, str(error), phase)
-
     def to_exception(self, fault: Fault) -> BaseException:
-        """The recorded error as this library's own type, by name, never a class that data chose freely."""
-        for namespace in (self.module, builtins):
-            cls = getattr(namespace, fault.name, None)
-            if isinstance(cls, type) and issubclass(
-                cls, (self.errors, ValueError, OSError, RuntimeError, TypeError)
-            ):
-                try:
-                    return cls(fault.message)
-                except TypeError:  # makes its message itself, as StreamConsumed does, or of other arguments
-                    break
-        error: BaseException = self.module.TransportError(f"{fault.name}: {fault.message}")
-        return error
+        """The recorded error as this library's own type."""
+        cls = faults.known_class(fault, [self.module], (self.errors, RuntimeError))
+        if cls is None and fault.module.partition(".")[0] in _OTHERS:
+            cls = getattr(self.module, _ERRORS[faults.trouble(fault)])
+        if cls is None:  # of a transport of the program's own
+            error: BaseException = self.module.TransportError(f"{fault.name}: {fault.message}")
+            return error
+        return faults.revive(cls, fault)
 
     def unread(self, response: Any) -> bool:
         return not (response.is_closed or response.is_stream_consumed)

@@ -11,6 +11,8 @@ from rewind_auto import driver
 ADAPTERS = {
     "httpx": "rewind_auto.adapters.httpx",
     "httpx2": "rewind_auto.adapters.httpx",
+    "requests": "rewind_auto.adapters.requests",
+    "aiohttp": "rewind_auto.adapters.aiohttp",
 }
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-WATCHED = ("httpx", "httpx2")
+WATCHED = ("httpx", "httpx2", "requests", "aiohttp")
 
 
 class Loader:

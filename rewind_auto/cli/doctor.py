@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from rewind_auto import __version__
 from rewind_auto.boot import launch
+from rewind_auto.boot.hooks import ADAPTERS
 from rewind_auto.boot.tripwire import WATCHED
 from rewind_auto.cli import output
 from rewind_auto.core.errors import RewindError, UnknownReferenceError
@@ -44,10 +45,9 @@ print("armed" if tripwire and tripwire.is_armed() else "the agent is not loaded"
 _HOOKED = """
 import importlib, json, sys
 module = importlib.import_module(sys.argv[1])
-clients = (module.Client, module.AsyncClient)
-seams = [getattr(client, "_transport_for_url", None) for client in clients]
-hooked = all(getattr(seam, "_rewind", False) for seam in seams)
-json.dump([module.__version__, all(seams), hooked], sys.stdout)
+adapter = importlib.import_module(sys.argv[2])
+hooked = adapter.is_installed(module)
+json.dump([module.__version__, adapter.has_seam(module), hooked, adapter.WITHOUT_SEAM], sys.stdout)
 """
 
 
@@ -169,11 +169,9 @@ def _in_child(code: str, *argv: str) -> tuple[str, str]:
 def _library(name: str) -> str:
     if _version(name) is None:
         return "not installed"
-    version, seam, hooked = json.loads(_in_child(_HOOKED, name)[0])
+    version, seam, hooked, without = json.loads(_in_child(_HOOKED, name, ADAPTERS[name])[0])
     if not seam:
-        raise _FailedError(
-            f"{version} lacks the seam: transports other than the default ones are not covered"
-        )
+        raise _FailedError(f"{version} lacks the seam: {without}")
     if not hooked:
         raise _FailedError(f"{version} is not hooked")
     return f"{version}, hooked"

@@ -27,6 +27,7 @@ class Exchange:
         "_chunks",
         "_ended",
         "_offsets",
+        "_open_cuts",
         "_size",
         "_start",
         "finished",
@@ -50,6 +51,7 @@ class Exchange:
         self.oversized = self._size > limit
         self._chunks: list[bytes] = []
         self._offsets: list[int] = []
+        self._open_cuts: list[int] = []
         self._start = perf_counter_ns()
 
     def uploaded(self, body: bytes) -> None:
@@ -63,6 +65,15 @@ class Exchange:
         """Status and headers have come."""
         self.response_head = head
         self.head_us = self._now()
+
+    def decoded(self) -> None:
+        """The program has the body decoded by the library, above or at the seam."""
+        if self.response_head is not None and self.response_head.wire:
+            self.response_head = replace(self.response_head, wire=False)
+
+    def chunk_open(self) -> None:
+        """The chunk to come next is not the end of an HTTP chunk, and the program is told so."""
+        self._open_cuts.append(len(self._offsets))
 
     def chunk(self, data: bytes) -> None:
         """A piece of the body is about to reach the program."""
@@ -96,6 +107,7 @@ class Exchange:
             head=self.response_head,
             body=body,
             cuts=cuts,
+            open_cuts=tuple(index for index in self._open_cuts if index < len(cuts)),
             head_us=self.head_us,
             end_us=self._now(),
             ending=ending,
@@ -108,6 +120,7 @@ class Exchange:
             self.oversized = True
             self._chunks.clear()
             self._offsets.clear()
+            self._open_cuts.clear()
 
     def _now(self) -> int:
         return (perf_counter_ns() - self._start) // 1000

@@ -84,6 +84,7 @@ class Fault:
     name: str
     message: str
     phase: str  # "send": no response came; "body": the stream broke
+    facts: dict[str, Any] = field(default_factory=dict)  # what else the class is made of, as JSON values
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,8 @@ class Recording:
     """What a step keeps of its exchange.
 
     ``cuts`` has one ``(length, offset_us)`` per chunk of ``body``, so chunk boundaries and their times
-    survive. ``head`` is None when the transport failed before a response came.
+    survive. ``open_cuts`` are the indexes of those that the program was told are no whole HTTP chunk.
+    ``head`` is None when the transport failed before a response came.
     """
 
     request: Request
@@ -114,6 +116,7 @@ class Recording:
     end_us: int = 0
     ending: Ending = Ending.EOF
     fault: Fault | None = None
+    open_cuts: tuple[int, ...] = ()
 
     @property
     def complete(self) -> bool:

@@ -25,8 +25,9 @@ class Playback:
 
     def __init__(self, recording: Recording, speed: float) -> None:
         self._recording = recording
-        self._speed = speed
+        self.speed = speed
         self._start = perf_counter()
+        self.whole_chunk = True  # whether the piece last given was the end of an HTTP chunk
         self._items = self._chunks()
 
     def __iter__(self) -> Iterator[tuple[float, bytes]]:
@@ -57,12 +58,13 @@ class Playback:
         return self._recording.ending in (Ending.CLOSED, Ending.CANCELLED)
 
     def _chunks(self) -> Iterator[tuple[float, bytes]]:
-        body, at = self._recording.body, 0
-        for length, offset in self._recording.cuts:
+        body, at, unfinished = self._recording.body, 0, frozenset(self._recording.open_cuts)
+        for index, (length, offset) in enumerate(self._recording.cuts):
+            self.whole_chunk = index not in unfinished
             yield self._until(offset), body[at : at + length]
             at += length
 
     def _until(self, offset_us: int) -> float:
-        if not self._speed:
+        if not self.speed:
             return 0.0
-        return max(0.0, offset_us / 1e6 / self._speed - (perf_counter() - self._start))
+        return max(0.0, offset_us / 1e6 / self.speed - (perf_counter() - self._start))

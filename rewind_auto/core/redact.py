@@ -255,7 +255,11 @@ def recording(kept: Recording, *, body: bool = True) -> tuple[Recording, tuple[b
             _look_inside(kept, secrets)
         kept.head = replace(kept.head, headers=headers(kept.head.headers, secrets))
     if kept.fault is not None:
-        kept.fault = replace(kept.fault, message=text(kept.fault.message, secrets))
+        facts = {
+            name: text(fact, secrets) if isinstance(fact, str) else fact
+            for name, fact in kept.fault.facts.items()
+        }
+        kept.fault = replace(kept.fault, message=text(kept.fault.message, secrets), facts=facts)
     return kept, secrets
 
 
@@ -266,4 +270,4 @@ def _look_inside(kept: Recording, secrets: tuple[bytes, ...]) -> None:
     clean = response_body(body, secrets)
     if clean != body:
         kept.head, kept.body = replace(kept.head, wire=False), clean
-        kept.cuts = ((len(clean), kept.cuts[-1][1]),)
+        kept.cuts, kept.open_cuts = ((len(clean), kept.cuts[-1][1]),), ()

@@ -39,6 +39,12 @@ class LiveCall(Protocol):
     def head(self, head: Head) -> None:
         """The response came."""
 
+    def decoded(self) -> None:
+        """The body is handed over with its content coding removed. Told before its first chunk."""
+
+    def chunk_open(self) -> None:
+        """The next chunk is a part of an HTTP chunk, not its end: for libraries that tell the program."""
+
     def chunk(self, data: bytes) -> None:
         """A piece of the body, before the program sees it."""
 

@@ -154,9 +154,11 @@ def _dump_exchange(recording: Recording) -> dict[str, Any]:
         exchange["wire"] = head.wire
         if head.whole:
             exchange["whole"] = True
+    if recording.open_cuts:
+        exchange["open_cuts"] = recording.open_cuts
     fault = recording.fault
     if fault is not None:
-        exchange["fault"] = [fault.module, fault.name, fault.message, fault.phase]
+        exchange["fault"] = [fault.module, fault.name, fault.message, fault.phase, fault.facts]
     return exchange
 
 
@@ -188,6 +190,7 @@ def complete_recording(recording: Recording, doc: dict[str, Any]) -> Recording:
     recording.ending = Ending(exchange["ending"])
     flat = exchange["cuts"]
     recording.cuts = tuple(zip(flat[::2], flat[1::2], strict=True))
+    recording.open_cuts = tuple(exchange.get("open_cuts", ()))
     if "fault" in exchange:
         recording.fault = Fault(*exchange["fault"])
     return recording

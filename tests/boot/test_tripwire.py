@@ -14,7 +14,9 @@ COUNTED = """
 import importlib, importlib.util, os, sys, threading, types
 from rewind_auto.boot import hooks, tripwire
 fired = []
-hooks.patched = lambda module: fired.append((module.__name__, hasattr(module, "Client")))
+last = {"requests": "Session", "aiohttp": "ClientSession"}
+whole = lambda module: hasattr(module, last.get(module.__name__, "Client"))
+hooks.patched = lambda module: fired.append((module.__name__, whole(module)))
 """
 
 

@@ -28,6 +28,8 @@ NAMES = [
     "child",
     "httpx",
     "httpx2",
+    "requests",
+    "aiohttp",
     "settings",
     "store",
     "exporter",

@@ -89,6 +89,7 @@ class SdkDriver:
 
     module: ModuleType = httpx2
     library = "httpx2"
+    steady = True
 
     def __init__(self, sdk: str, *, asynchronous: bool) -> None:
         self.sdk = sdk

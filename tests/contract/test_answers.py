@@ -72,7 +72,7 @@ BROKEN = {
     "cut-midway": (chunked([b"one\n", b"two\n"], end=[0.01, CUT]), Ending.FAULT),
     "reset-midway": (chunked([b"one\n", b"two\n"], end=[0.02, RESET]), Ending.FAULT),
     "cut-in-a-chunk": (chunked([b"one\n"], end=[b"ff\r\nabc", 0.01, CUT]), Ending.FAULT),
-    "bad-chunk": (chunked([b"one\n"], end=[b"not a number\r\n"]), Ending.FAULT),
+    "bad-chunk": (chunked([b"one\n"], end=[0.02, b"not a number\r\n", 0.02, CUT]), Ending.FAULT),
     "no-answer": ([CUT], Ending.FAULT),
     "reset-before-the-head": ([RESET], Ending.FAULT),
     "no-http": ([b"SSH-2.0-OpenSSH_9.6\r\n\r\n", CUT], Ending.FAULT),
@@ -103,7 +103,7 @@ def test_a_broken_answer_breaks_the_same_way(trial, server, driver, manner, name
 
     async def scenario():
         async with driver.client() as client:
-            return await driver.exchange(client, "GET", f"{server.url}/v1/x", manner)
+            return await driver.exchange(client, "POST", f"{server.url}/v1/x", manner)
 
     plain, _ = trial.plain(scenario)
     assert plain.error or name == "corrupt-gzip", "the scenario breaks nothing"
@@ -111,7 +111,7 @@ def test_a_broken_answer_breaks_the_same_way(trial, server, driver, manner, name
     if ending:
         assert trial.endings() == [ending]
         assert not step.complete
-        assert step.error.startswith(plain.error["type"].__name__)
+        assert driver.names(step.error, plain.error)
 
 
 @pytest.mark.parametrize("manner", MANNERS)
@@ -148,6 +148,8 @@ def test_methods(trial, server, driver, method):
 @pytest.mark.parametrize("name", ["slow-chunks", "gzip-chunked", "split-characters"])
 def test_chunk_boundaries_are_those_of_the_wire(trial, server, driver, name):
     """Not only equal in all runs: what the server sent as a chunk is a chunk."""
+    if not driver.wire and name == "gzip-chunked":
+        pytest.skip("the library gives no body with its coding")
     acts = ANSWERS[name]
     sent = [act.split(b"\r\n", 1)[1][:-2] for act in acts[1:-1] if isinstance(act, bytes)]
     server.on("/v1/x", acts)

@@ -34,7 +34,7 @@ def asking(driver, server, manner, take=None):
 @pytest.mark.parametrize("take", [0, 1, 3])
 @pytest.mark.parametrize("manner", STREAMED)
 def test_closed_before_the_end(trial, server, driver, manner, take):
-    server.on("/v1/chat/completions", chunked(LINES, pause=0.002))
+    server.on("/v1/chat/completions", chunked(LINES, pause=0.005))
     [step] = trial.check(asking(driver, server, manner, take))
     assert trial.endings() == [Ending.CLOSED]
     assert not step.complete
@@ -43,7 +43,7 @@ def test_closed_before_the_end(trial, server, driver, manner, take):
 
 @pytest.mark.parametrize("manner", STREAMED)
 def test_more_than_was_recorded_is_a_divergence(trial, server, driver, manner):
-    server.on("/v1/chat/completions", chunked(LINES))
+    server.on("/v1/chat/completions", chunked(LINES, pause=0.005))
     trial.record(asking(driver, server, manner, 2))
     with pytest.raises(
         RewindReplayDivergenceError, match="more of its answer than recorded step 1 has"
@@ -58,7 +58,7 @@ def test_more_than_was_recorded_is_a_divergence(trial, server, driver, manner):
 @pytest.mark.parametrize("manner", STREAMED)
 def test_closed_after_the_terminal_event_is_complete(trial, server, driver, manner):
     """SDKs stop reading at ``[DONE]``; the connection then still has its last chunk to come."""
-    server.on("/v1/chat/completions", sse("1", "2", end=[HANG]))
+    server.on("/v1/chat/completions", sse("1", "2", pause=0.005, end=[HANG]))
     taken = {"lines": 5}.get(manner, 3)
     [step] = trial.check(asking(driver, server, manner, taken))
     assert trial.endings() == [Ending.TERMINAL]
@@ -75,12 +75,12 @@ def test_opened_and_forgotten(trial, server, driver):
     held = []
 
     async def scenario():
-        client = driver.Client(verify=False, trust_env=False)
-        request = client.build_request("GET", f"{server.url}/v1/x")
-        response = await driver.call(client.send, request, stream=True)
+        manager = driver.client()
+        client = await manager.__aenter__()
+        response = await driver.send(client, "GET", f"{server.url}/v1/x", stream=True)
         await driver.gather(driver.pieces(response, "raw"), [], 1)
-        held.append((client, response))
-        return response.status_code
+        held.append((manager, client, response))
+        return driver.look(response)["status"]
 
     trial.check(scenario)
     [ending] = trial.endings()
@@ -96,10 +96,9 @@ def test_client_closed_while_a_stream_is_open(trial, server, driver):
     async def scenario():
         got = Got()
         async with driver.client() as client:
-            request = client.build_request("GET", f"{server.url}/v1/x")
-            response = await driver.call(client.send, request, stream=True)
+            response = await driver.send(client, "GET", f"{server.url}/v1/x", stream=True)
             await driver.gather(driver.pieces(response, "raw"), got.pieces, 2)
-        await driver.call(driver.method(response, "close"))
+        await driver.close(response)
         got.response = driver.look(response)
         return got
 
@@ -134,9 +133,8 @@ def cancelled(driver, server, manner="raw", *, within=5):
         async with driver.client() as client:
             with anyio.move_on_after(within) as limit:
                 pieces = Pieces(lambda: setattr(limit, "deadline", anyio.current_time() + SOON))
-                async with client.stream(
-                    "POST", f"{server.url}/v1/chat/completions", content=CHAT
-                ) as response:
+                url = f"{server.url}/v1/chat/completions"
+                async with driver.streaming(client, "POST", url, content=CHAT) as response:
                     got = response
                     await driver.gather(driver.pieces(response, manner), pieces)
         return limit.cancelled_caught, list(pieces), got and driver.look(got)
@@ -172,7 +170,8 @@ def test_task_cancelled(trial, server, driver, acts):
         pieces = Pieces(all_there.set)
 
         async def work(client):
-            async with client.stream("POST", f"{server.url}/v1/chat/completions", content=CHAT) as response:
+            url = f"{server.url}/v1/chat/completions"
+            async with driver.streaming(client, "POST", url, content=CHAT) as response:
                 await driver.gather(driver.pieces(response, "raw"), pieces)
 
         async with driver.client() as client:
@@ -257,7 +256,7 @@ def test_interrupted(trial, server, driver, acts):
             pieces = Pieces(lambda: interrupt(SOON))
 
             async def work(client):
-                async with driver.within(client.stream("GET", f"{server.url}/v1/x")) as response:
+                async with driver.streaming(client, "GET", f"{server.url}/v1/x") as response:
                     await driver.gather(driver.pieces(response, "raw"), pieces)
 
             async with driver.client() as client:
@@ -271,4 +270,7 @@ def test_interrupted(trial, server, driver, acts):
 
 
 def test_every_driver_is_here():
-    assert {driver.id for driver in DRIVERS} == {"httpx-sync", "httpx2-sync", "httpx-async", "httpx2-async"}
+    assert {driver.id for driver in DRIVERS} == {
+        *("httpx-sync", "httpx2-sync", "httpx-async", "httpx2-async"),
+        *("requests", "aiohttp"),
+    }

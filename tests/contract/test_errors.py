@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from drivers import HTTPX_DRIVERS
 from servers import HANG, Server, answer, chunked
 from trial import differences
 
@@ -26,10 +27,9 @@ def asking(driver, url, manner, **options):
 
 def check(trial, driver, scenario, error, status=None):
     plain, _ = trial.plain(scenario)
-    assert plain.error["type"] is driver.errors[error]
-    assert plain.error["request"][0] == "POST"
+    assert issubclass(plain.error["type"], driver.errors[error])
     [step] = trial.check(scenario)
-    assert step.error.startswith(f"{plain.error['type'].__name__}: ")
+    assert driver.names(step.error, plain.error)
     assert step.status == status
     assert not step.complete
     assert trial.endings() == [Ending.FAULT]
@@ -50,7 +50,7 @@ def test_read_timeout_before_the_head(trial, server, driver, manner):
 def test_read_timeout_midway(trial, server, driver, manner):
     server.on("/v1/x", chunked([b"one\n", b"two\n"], end=[HANG]))
     scenario = asking(driver, f"{server.url}/v1/x", manner, timeout=0.15)
-    check(trial, driver, scenario, "timeout of the answer", 200)
+    check(trial, driver, scenario, "timeout of the body", 200)
     assert trial.recording().body == b"one\ntwo\n"
 
 
@@ -67,8 +67,8 @@ def test_a_port_that_is_none(trial, driver):
     plain, _ = trial.plain(scenario)
     recorded, _ = trial.record(scenario)
     assert differences(plain, recorded) == []
-    [step] = trial.steps()
-    assert step.error.startswith(f"{plain.error['type'].__name__}: ")
+    for step in trial.steps():  # some refuse it before they ask for a connection
+        assert driver.names(step.error, plain.error)
 
 
 def test_no_protocol_of_ours(trial, driver):
@@ -77,6 +77,7 @@ def test_no_protocol_of_ours(trial, driver):
     trial.check(asking(driver, "gopher://127.0.0.1/v1/x", "buffered"))
 
 
+@pytest.mark.parametrize("driver", HTTPX_DRIVERS, ids=repr)
 def test_a_request_that_cannot_be_sent(trial, server, driver):
     """A protocol error found while the request is written. By name: some releases let h11's own through."""
     server.on("/v1/x", answer(1))

@@ -7,11 +7,17 @@ import ssl
 
 import pytest
 import trustme
-from drivers import ASYNC_DRIVERS, DRIVERS, MANNERS
+from drivers import HTTPX_ASYNC, HTTPX_DRIVERS, MANNERS
 from http2_server import Http2Server
 from trial import Trial
 
 from rewind_auto.core.model import Ending
+
+
+@pytest.fixture(params=HTTPX_DRIVERS, ids=repr)
+def driver(request):
+    return request.param
+
 
 CHUNKS = [b"one\n", b"two\n", b"three\n"]
 
@@ -37,7 +43,7 @@ def options(authority):
 
 
 @pytest.mark.parametrize("manner", MANNERS)
-@pytest.mark.parametrize("driver", DRIVERS, ids=repr)
+@pytest.mark.parametrize("driver", HTTPX_DRIVERS, ids=repr)
 def test_an_answer(driver, server, options, store_path, manner):
     server.on("/v1/x", CHUNKS)
 
@@ -53,7 +59,7 @@ def test_an_answer(driver, server, options, store_path, manner):
     assert trial.recording().head.http_version == "HTTP/2"
 
 
-@pytest.mark.parametrize("driver", DRIVERS, ids=repr)
+@pytest.mark.parametrize("driver", HTTPX_DRIVERS, ids=repr)
 def test_a_stream_that_is_reset(driver, server, options, store_path):
     server.on("/v1/x", [b"one\n", b"reset"])
 
@@ -67,7 +73,7 @@ def test_a_stream_that_is_reset(driver, server, options, store_path):
     assert trial.endings() == [Ending.FAULT]
 
 
-@pytest.mark.parametrize("driver", ASYNC_DRIVERS, ids=repr)
+@pytest.mark.parametrize("driver", HTTPX_ASYNC, ids=repr)
 def test_many_on_one_connection(driver, server, options, store_path):
     server.on("/v1/x", lambda seen: [b"for ", seen.body])
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 import httpx
 import httpx2
 import pytest
-from drivers import ASYNC_DRIVERS, SYNC_DRIVERS
+from drivers import HTTPX_ASYNC, HTTPX_DRIVERS, HTTPX_SYNC
 from servers import CUT, Server, answer, chunked, reply
+
+
+@pytest.fixture(params=HTTPX_DRIVERS, ids=repr)
+def driver(request):
+    return request.param
 
 
 def moved(where, status=302):
@@ -28,7 +33,7 @@ def same_nonce(monkeypatch):
         monkeypatch.setattr(module.DigestAuth, "_get_client_nonce", lambda *_: b"0123456789abcdef")
 
 
-@pytest.mark.parametrize("driver", SYNC_DRIVERS, ids=repr)
+@pytest.mark.parametrize("driver", HTTPX_SYNC, ids=repr)
 def test_made_before_installation(trial, server, driver):
     """A client outlives installations, and each counts for it while it lasts."""
     server.on("/v1/x", answer(1))
@@ -41,7 +46,7 @@ def test_made_before_installation(trial, server, driver):
         trial.check(scenario)
 
 
-@pytest.mark.parametrize("driver", ASYNC_DRIVERS, ids=repr)
+@pytest.mark.parametrize("driver", HTTPX_ASYNC, ids=repr)
 def test_made_before_installation_in_one_loop(trial, server, driver):
     server.on("/v1/x", answer("live"), answer("gone"))
 

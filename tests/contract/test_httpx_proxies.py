@@ -6,9 +6,15 @@ import ssl
 
 import pytest
 import trustme
-from drivers import MANNERS
+from drivers import HTTPX_DRIVERS, MANNERS
 from proxies import Proxy
 from servers import Server, answer, chunked
+
+
+@pytest.fixture(params=HTTPX_DRIVERS, ids=repr)
+def driver(request):
+    return request.param
+
 
 WAYS = ["proxy", "mounts", "HTTP_PROXY", "ALL_PROXY"]
 
@@ -65,7 +71,7 @@ def test_a_providers_own_name_through_a_tunnel(trial, driver, secure, authority,
     """As in production: TLS, the provider's host, known without being named to us."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    monkeypatch.setattr("drivers.PLAIN_TLS", context)
+    monkeypatch.setattr("httpx_driver.PLAIN_TLS", context)
     secure.on(
         "/v1/chat/completions",
         answer({"model": "gpt-5", "usage": {"prompt_tokens": 1, "completion_tokens": 2}}),

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import httpx2
 import pytest
-from drivers import ASYNC_DRIVERS, SYNC_DRIVERS
+from drivers import HTTPX_ASYNC, HTTPX_DRIVERS, HTTPX_SYNC
 from servers import answer, chunked, reply, sse
 
-HTTPX2 = [driver for driver in (*SYNC_DRIVERS, *ASYNC_DRIVERS) if driver.module is httpx2]
+
+@pytest.fixture(params=HTTPX_DRIVERS, ids=repr)
+def driver(request):
+    return request.param
+
+
+HTTPX2 = [driver for driver in (*HTTPX_SYNC, *HTTPX_ASYNC) if driver.module is httpx2]
 
 
 @pytest.mark.parametrize("status", [200, 301, 404, 429, 503])
@@ -57,7 +63,7 @@ def test_what_a_response_is_good_for(trial, server, driver):
     trial.check(scenario)
 
 
-@pytest.mark.parametrize("driver", SYNC_DRIVERS, ids=repr)
+@pytest.mark.parametrize("driver", HTTPX_SYNC, ids=repr)
 def test_without_a_client_of_ones_own(trial, server, driver):
     server.on("/v1/x", answer({"a": 1}))
 

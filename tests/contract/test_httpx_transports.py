@@ -8,11 +8,16 @@ import json
 import anyio
 import anyio.lowlevel
 import pytest
-from drivers import ASYNC_DRIVERS, SYNC_DRIVERS
+from drivers import HTTPX_ASYNC, HTTPX_DRIVERS, HTTPX_SYNC
 from own_transports import Inside, OwnError, Reading, Retrying, Wrapping
 from servers import RESET, Server, answer, chunked, reply
 
 from rewind_auto.core.model import Ending
+
+
+@pytest.fixture(params=HTTPX_DRIVERS, ids=repr)
+def driver(request):
+    return request.param
 
 
 def posting(driver, url, transport, manners=("buffered", "raw", "lines"), **client):
@@ -101,7 +106,7 @@ def test_with_a_client_inside(trial, server, driver):
     assert len(trial.check(posting(driver, f"{server.url}/v1/x", transport))) == 3
 
 
-@pytest.mark.parametrize("driver", SYNC_DRIVERS + ASYNC_DRIVERS, ids=repr)
+@pytest.mark.parametrize("driver", HTTPX_SYNC + HTTPX_ASYNC, ids=repr)
 def test_a_call_after_one_with_a_client_inside(trial, server, driver):
     """What is inside a call ends with it, also when it fails."""
     server.on("/v1/x", [RESET], answer(1))
@@ -148,7 +153,7 @@ def test_in_memory(trial, driver, content):
     assert trial.endings() == [Ending.FAULT if content == "error" else Ending.EOF] * len(steps)
 
 
-@pytest.mark.parametrize("driver", ASYNC_DRIVERS, ids=repr)
+@pytest.mark.parametrize("driver", HTTPX_ASYNC, ids=repr)
 def test_asgi(trial, driver):
     calls = []
 
@@ -165,7 +170,7 @@ def test_asgi(trial, driver):
     assert calls == [b"{}"] * 6
 
 
-@pytest.mark.parametrize("driver", SYNC_DRIVERS, ids=repr)
+@pytest.mark.parametrize("driver", HTTPX_SYNC, ids=repr)
 def test_wsgi(trial, driver):
     calls = []
 

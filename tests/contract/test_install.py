@@ -5,10 +5,17 @@ from __future__ import annotations
 import httpx
 import httpx2
 import pytest
+from drivers import HTTPX_DRIVERS
 from servers import answer
 
 from rewind_auto.adapters import httpx as adapter
 from rewind_auto.core.model import Mode
+
+
+@pytest.fixture(params=HTTPX_DRIVERS, ids=repr)
+def driver(request):
+    return request.param
+
 
 SEAMS = [(module, name) for module in (httpx, httpx2) for name in ("Client", "AsyncClient")]
 

@@ -14,7 +14,7 @@ from drivers import ASYNC_DRIVERS, SYNC_DRIVERS
 from servers import chunked
 
 TASKS, THREADS = 20, 8
-RUNS = {"httpx2": 100, "httpx": 15}
+RUNS = {"httpx2": 100}
 
 
 def answering(server):
@@ -37,7 +37,7 @@ def repeat(trial, scenario, expected, runs=None):
     """Replay so many times in a row."""
     for server in trial.served:
         server.stop()
-    for _ in range(runs or RUNS[trial.driver.library]):
+    for _ in range(runs or RUNS.get(trial.driver.library, 15)):
         with trial.agent("replay", uuid.uuid4().hex, source=trial.session):
             assert trial.driver.run(scenario()) == expected
 
@@ -52,7 +52,8 @@ def test_gathered(trial, server, driver):
             return [(got.body, got.error) for got in await asyncio.gather(*calls)]
 
     plain, _ = trial.plain(scenario)
-    assert plain[2:4] == [(b"answer to 2", None), ("answer to 3", None)]
+    assert plain[2] == (b"answer to 2", None)
+    assert plain[3] in [("answer to 3", None), (b"answer to 3", None)]
     steps = trial.check(scenario)
     assert [step.step for step in steps] == list(range(1, TASKS + 1))
     repeat(trial, scenario, plain)

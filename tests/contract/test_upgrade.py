@@ -7,13 +7,19 @@ import hashlib
 
 import httpx2
 import pytest
-from drivers import ASYNC_DRIVERS, SYNC_DRIVERS
+from drivers import HTTPX_ASYNC, HTTPX_DRIVERS, HTTPX_SYNC
 from servers import answer, head
 
 from rewind_auto.core.errors import RewindReplayDivergenceError
 from rewind_auto.core.model import Decision
 
-HTTPX2 = [driver for driver in (*SYNC_DRIVERS, *ASYNC_DRIVERS) if driver.module is httpx2]
+
+@pytest.fixture(params=HTTPX_DRIVERS, ids=repr)
+def driver(request):
+    return request.param
+
+
+HTTPX2 = [driver for driver in (*HTTPX_SYNC, *HTTPX_ASYNC) if driver.module is httpx2]
 MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "echo"}
 

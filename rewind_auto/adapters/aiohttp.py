@@ -1,0 +1,122 @@
+"""aiohttp: the seam is `ClientSession._request`, wrapped only to append a client middleware, innermost.
+
+A middleware of ours at that place sees each request as it goes out, redirect hops included, with the base
+URL, the parameters, the session's headers and cookies in it, and the library's redirects, cookie jar,
+timeouts, traces and ``raise_for_status`` work above it, on live calls and on replay. Sessions made before
+this was installed are covered, and the middlewares of a request replace the session's, not ours.
+
+Middlewares came with aiohttp 3.12. In an older release nothing is touched while recording.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+from rewind_auto.adapters import patching
+from rewind_auto.core import guard
+from rewind_auto.core.seam import Driver, inside
+
+WITHOUT_SEAM = "3.12 or newer is needed, its calls are not covered"
+
+_SEAM = "_request"
+_SESSIONS_OWN = "_middlewares"  # what a session was given; used by `_request` where a call names none
+_SINCE = "ClientMiddlewareType"  # public, and there with the middlewares
+
+
+def install(module: ModuleType, driver: Driver) -> bool:
+    """Wrap the sessions of ``module``. Twice is once.
+
+    Returns:
+        Whether the seam was there; False: nothing was done.
+    """
+    make: Any = _seam if has_seam(module) else _too_old
+    if make is _too_old:
+        guard.warn_once(
+            "aiohttp", f"aiohttp {module.__version__} is too old to be recorded, 3.12 or newer is needed"
+        )
+        if not driver.needs_body:
+            return False
+    return patching.wrap(module.ClientSession, _SEAM, driver, partial(make, module=module))
+
+
+def has_seam(module: ModuleType) -> bool:
+    """Whether this release has what `install` looks for."""
+    return hasattr(module, _SINCE)
+
+
+def uninstall(module: ModuleType) -> None:
+    """Put the original attribute back."""
+    patching.unwrap(module.ClientSession, _SEAM)
+
+
+def is_installed(module: ModuleType) -> bool:
+    """Whether `install` has been done on this module."""
+    return patching.is_wrapped(module.ClientSession, _SEAM)
+
+
+def _seam(patch: patching.Patch, *, module: ModuleType) -> Any:
+    original = patch.original
+
+    async def rewind(request: Any, handler: Any, *, decompress: bool | None = None) -> Any:
+        driver = patch.driver
+        if driver is None or inside.get() or not _wants(driver, request):
+            return await handler(request)
+        from rewind_auto.adapters.aiohttp_calls import intercept
+
+        return await intercept(module, driver, request, handler, decompress=decompress)
+
+    # Not a coroutine function: one more frame would shift the `stacklevel` of the library's warnings.
+    def _request(self: Any, *args: Any, **options: Any) -> Any:
+        if patch.driver is not None:
+            chosen: Any = options.get("middlewares")
+            if chosen is None:
+                chosen = getattr(self, _SESSIONS_OWN, ())
+            decompress = options.get("auto_decompress")
+            ours = rewind if decompress is None else partial(rewind, decompress=decompress)
+            options["middlewares"] = (*chosen, ours)
+        return original(self, *args, **options)
+
+    return _like_a_coroutine_function(_request)
+
+
+def _wants(driver: Driver, request: Any) -> bool:
+    try:
+        return driver.wants(request.url.raw_host, request.url.port)
+    except Exception:  # noqa: BLE001 - tests put stand-ins in a request's place: nobody's URL is not ours
+        return False
+
+
+def _like_a_coroutine_function(function: Any) -> Any:
+    """Marked for `unittest.mock` and the like, which treat coroutine functions differently."""
+    if hasattr(inspect, "markcoroutinefunction"):
+        return inspect.markcoroutinefunction(function)
+    function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]  # noqa: SLF001
+    return function
+
+
+def _too_old(patch: patching.Patch, *, module: ModuleType) -> Any:
+    """In a strict replay nothing may go out to an LLM host, not even what cannot be answered."""
+    original = patch.original
+
+    async def _request(self: Any, method: str, str_or_url: Any, **options: Any) -> Any:
+        driver = patch.driver
+        url = self._build_url(str_or_url) if hasattr(self, "_build_url") else str_or_url
+        parts = _url_class(module)(url)
+        if driver is not None and driver.wants(parts.raw_host or "", parts.port):
+            from rewind_auto.core.errors import RewindReplayDivergenceError
+
+            raise RewindReplayDivergenceError(
+                f"strict replay: {method} {url}: aiohttp {module.__version__} cannot be replayed, 3.12 or"
+                " newer is needed; nothing was sent"
+            )
+        return await original(self, method, str_or_url, **options)
+
+    return _request
+
+
+def _url_class(module: ModuleType) -> Any:
+    return module.client.URL

@@ -1,0 +1,104 @@
+"""What the adapters do alike with bodies: uploads that are kept or read, recorded answers that are served."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable
+from typing import Any
+
+from rewind_auto.core.model import Ending, Fault
+from rewind_auto.core.playback import Playback
+from rewind_auto.core.seam import Pauses, arun
+
+Drained = tuple[bytes, Exception | None]
+
+
+async def finish(call: Any, ending: Ending, fault: Fault | None, sleep: Any) -> None:
+    """End a live call from asynchronous code. A cancelled task cannot wait: the write goes on behind it."""
+    if ending is Ending.CANCELLED:
+        finish_now(call, ending, fault)
+    else:
+        await arun(call.end(ending, fault), sleep)
+
+
+def finish_now(call: Any, ending: Ending, fault: Fault | None = None) -> None:
+    """End a live call where nothing may wait: a store that is busy is written to behind it."""
+    pauses = call.end(ending, fault)
+    next(pauses, None)
+    pauses.close()
+
+
+def pause(seconds: float) -> Pauses[None]:
+    """One pause, or none."""
+    if seconds > 0:
+        yield seconds
+
+
+def drain(stream: Iterable[bytes]) -> Drained:
+    """Read an upload as sending it would have: the stream is spent then, and the request does not know it.
+
+    An error that the program's iterator raises is its own to see, once the call has been looked up.
+    """
+    parts: list[bytes] = []
+    try:
+        for data in stream:
+            parts.append(data)  # noqa: PERF402 - what came before an error counts
+    except Exception as error:  # noqa: BLE001
+        return b"".join(parts), error
+    return b"".join(parts), None
+
+
+async def adrain(stream: AsyncIterable[bytes]) -> Drained:
+    """`drain`, asynchronously."""
+    parts: list[bytes] = []
+    try:
+        async for data in stream:
+            parts.append(data)  # noqa: PERF401
+    except Exception as error:  # noqa: BLE001
+        return b"".join(parts), error
+    return b"".join(parts), None
+
+
+class Kept:
+    """A streamed upload as it goes out. Above ``limit`` bytes no more of it is kept."""
+
+    __slots__ = ("_limit", "_parts", "_size")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.restart()
+
+    def restart(self) -> None:
+        """It is sent once more: what counts is the last time."""
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def add(self, data: bytes) -> None:
+        """A part goes out."""
+        if self._size <= self._limit:
+            self._size += len(data)
+            self._parts.append(data)
+
+    def sent(self) -> bytes:
+        """What went out so far; of more than the limit, enough to be more than it."""
+        return b"".join(self._parts)
+
+
+def ended_badly(call: Any, playback: Playback, to_exception: Any) -> BaseException | None:
+    """What a recorded body raises at its end, if it did not end well."""
+    if playback.fault is not None:
+        error: BaseException = to_exception(playback.fault)
+        return error
+    if playback.truncated:
+        beyond: BaseException = call.beyond()
+        return beyond
+    return None
+
+
+def unanswered(call: Any, upload_error: Exception | None, to_exception: Any) -> BaseException:
+    """What a call without a response raises: the error of its upload, or the recorded one."""
+    fault = call.recording.fault
+    call.end()
+    if upload_error is not None:
+        return upload_error
+    error: BaseException = to_exception(fault) if fault is not None else call.beyond()
+    return error

@@ -1,0 +1,163 @@
+"""The adapter that a session is given in place of its own for a call that may be ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from wrapt import ObjectProxy
+
+from rewind_auto.adapters import bodies
+from rewind_auto.adapters.requests_answers import Answers
+from rewind_auto.adapters.requests_bodies import Raw, Urllib3Raw, in_memory, upload_of
+from rewind_auto.core.faults import to_fault
+from rewind_auto.core.model import Ending, Head, Request
+from rewind_auto.core.seam import Driver, LiveCall, ServedCall, inside, run
+
+_BLOCK = 65536  # bytes of a file read at a time
+
+
+class Sending(ObjectProxy):  # type: ignore[type-arg]
+    """The session's adapter in all but `send`."""
+
+    def __init__(self, inner: Any, driver: Driver, module: ModuleType) -> None:
+        super().__init__(inner)
+        self._self_driver = driver
+        self._self_module = module
+
+    def send(self, request: Any, *args: Any, **options: Any) -> Any:
+        """Send a prepared request, or answer it."""
+        if inside.get():
+            return self.__wrapped__.send(request, *args, **options)
+        driver: Driver = self._self_driver
+        drained = None
+        body = in_memory(request.body)
+        if body is None and driver.needs_body:
+            drained = _drain(request.body)
+            body = drained.body
+        internal = to_internal(request, body or b"")
+        call: Any = run(driver.begin(internal, upgrade="Upgrade" in request.headers))
+        if call is not None and hasattr(call, "playback"):
+            return self._serve(request, call, drained)
+        if drained is not None:
+            return self._send_drained(request, drained, args, options)
+        if call is None:
+            return self.__wrapped__.send(request, *args, **options)
+        return self._live(request, call, args, options)
+
+    def _live(self, request: Any, call: LiveCall, args: Any, options: Any) -> Any:
+        body = request.body
+        upload, kept = (None, None) if in_memory(body) is not None else upload_of(body, call.limit)
+        try:
+            if upload is not None:
+                request.body = upload
+            with call.scope():
+                response = self.__wrapped__.send(request, *args, **options)
+        except BaseException as error:
+            if kept is not None:
+                call.uploaded(kept.sent())
+            run(call.end(*to_fault(error, "send")))
+            raise
+        finally:
+            if upload is not None:
+                request.body = body
+        if kept is not None:
+            call.uploaded(kept.sent())
+        self._observe(response, call)
+        return response
+
+    def _observe(self, response: Any, call: LiveCall) -> None:
+        """Tell the head and put the tee in."""
+        if response.status_code == 101:  # noqa: PLR2004 - the connection is the program's now
+            run(call.leave("upgrade"))
+            return
+        if getattr(response, "connection", None) is self.__wrapped__:
+            # Digest auth sends its second leg through the response's `connection`.
+            response.connection = self
+        raw, content = response.raw, getattr(response, "_content", False)  # False: not read yet
+        if content is not False or raw is None:
+            call.head(to_head(response, whole=True))
+            if isinstance(content, bytes) and content:
+                call.chunk(content)
+            run(call.end(Ending.EOF))
+            return
+        call.head(to_head(response))
+        if getattr(raw, "closed", False):  # an answer without a body is over when its head has come
+            run(call.end(Ending.EOF))
+        else:
+            response.raw = (Urllib3Raw if hasattr(raw, "stream") else Raw)(raw, call)
+
+    def _serve(self, request: Any, call: ServedCall, drained: _Drained | None) -> Any:
+        answers = Answers(self._self_module, request, self)
+        run(bodies.pause(call.playback().head_pause))
+        if call.recording.head is None:
+            raise bodies.unanswered(call, drained and drained.error, answers.to_exception)
+        return answers.to_library(call)
+
+    def _send_drained(self, request: Any, drained: _Drained, args: Any, options: Any) -> Any:
+        """Send after all a request whose upload has been read."""
+        if drained.error is not None:
+            raise drained.error
+        body, request.body = request.body, drained.again()
+        try:
+            return self.__wrapped__.send(request, *args, **options)
+        finally:
+            request.body = body
+
+
+class _Drained(NamedTuple):
+    """An upload that was read to its end."""
+
+    body: bytes
+    error: Exception | None
+    again: Callable[[], Any]  # one to send in its place
+
+
+def _drain(body: Any) -> _Drained:
+    if not hasattr(body, "read"):
+        whole, error = bodies.drain(body)
+        return _Drained(whole, error, lambda: iter([whole] if whole else []))
+    where = body.tell() if hasattr(body, "tell") and hasattr(body, "seek") else None
+    whole, error = bodies.drain(iter(lambda: _bytes(body.read(_BLOCK)), b""))
+
+    def again() -> Any:
+        if where is None:
+            return whole
+        body.seek(where)
+        return body
+
+    return _Drained(whole, error, again)
+
+
+def _bytes(data: str | bytes) -> bytes:
+    return data.encode() if isinstance(data, str) else data
+
+
+def to_internal(request: Any, body: bytes) -> Request:
+    """A prepared request in our words."""
+    pairs = tuple((_latin(name), _latin(value)) for name, value in request.headers.items())
+    return Request(request.method or "GET", str(request.url), pairs, body, "requests")
+
+
+def to_head(response: Any, *, whole: bool = False) -> Head:
+    """The head of a response in our words.
+
+    From the message that http.client parsed, which requests itself looks at for its cookies: urllib3 puts
+    headers of equal names together, and requests makes one of them.
+    """
+    raw = response.raw
+    message = getattr(getattr(raw, "_original_response", None), "msg", None)
+    pairs = message or getattr(raw, "headers", None) or response.headers
+    version = getattr(raw, "version", None)
+    return Head(
+        response.status_code or 0,
+        tuple((_latin(name), _latin(value)) for name, value in pairs.items()),
+        None if response.reason is None else _latin(response.reason),
+        {9: "HTTP/0.9", 10: "HTTP/1.0", 20: "HTTP/2"}.get(version, "HTTP/1.1"),  # type: ignore[arg-type]
+        whole=whole,
+    )
+
+
+def _latin(text: Any) -> bytes:
+    return text if isinstance(text, bytes) else str(text).encode("latin-1", "surrogateescape")
