@@ -91,9 +91,7 @@ class Runtime:
             return None
 
     def _is_ours(self, request: Request) -> bool:
-        if any(
-            value.startswith(_EXPORTER) for name, value in request.headers if name.lower() == b"user-agent"
-        ):
+        if _is_exporters(request):
             return False
         predicates = self.driver.predicates
         if predicates is None:
@@ -285,6 +283,13 @@ class Runtime:
                 )
             except StoreError as error:
                 guard.warn_once("store", f"this session's end is not noted: {error}")
+
+
+def _is_exporters(request: Request) -> bool:
+    """Whether this is OpenTelemetry's own traffic, to a collector on a host that is listed."""
+    return any(
+        value.startswith(_EXPORTER) and name.lower() == b"user-agent" for name, value in request.headers
+    )
 
 
 def _program() -> str:

@@ -64,7 +64,7 @@ def uninstall(module: ModuleType) -> None:
 
 def is_installed(module: ModuleType) -> bool:
     """Whether `install` has been done on this module."""
-    return any(patching.is_wrapped(getattr(module, name), attribute) for name, attribute in _places())
+    return any(patching.is_wrapped(getattr(module, name, None), attribute) for name, attribute in _places())
 
 
 def _places() -> tuple[tuple[str, str], ...]:

@@ -58,7 +58,7 @@ class Patch:
             setattr(self._cls, self._attribute, self._found)
             _put.remove(self)
 
-    def is_in(self, cls: type, attribute: str) -> bool:
+    def is_in(self, cls: type | None, attribute: str) -> bool:
         """Whether this is the patch of that method."""
         return self._cls is cls and self._attribute == attribute
 
@@ -90,7 +90,7 @@ def unwrap(cls: type, attribute: str) -> None:
         patch.take_out()
 
 
-def is_wrapped(cls: type, attribute: str) -> bool:
+def is_wrapped(cls: type | None, attribute: str) -> bool:
     """Whether a wrapper of ours is at work there."""
     return any(patch.driver is not None for patch in _put if patch.is_in(cls, attribute))
 

@@ -34,7 +34,11 @@ class AiohttpDriver(Driver):
 
     @asynccontextmanager
     async def client(
-        self, *, timeout: float | None = None, follow_redirects: bool = False, **options: Any
+        self,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpx's word for it
+        follow_redirects: bool = False,
+        **options: Any,
     ) -> AsyncIterator[Any]:
         async with aiohttp.ClientSession(timeout=_timeout(timeout), **options) as session:
             yield _Client(session, follow_redirects)

