@@ -21,6 +21,8 @@ from rewind_auto.core.seam import ServedCall, run
 # urllib3 makes its decoder at the first read unless there is one (``_init_decoder``, 1.26 to 2.8).
 _DECODER = "_decoder"
 
+_OWN = ("requests", "urllib3", "builtins")
+
 # For errors that were recorded with another library: raised by an adapter, and by urllib3 under a body.
 _ERRORS = {
     Trouble.CONNECT: "ConnectionError",
@@ -54,11 +56,10 @@ class Answers:
         """The recorded error as requests' or urllib3's own type."""
         ours = self._module.exceptions
         lower = self._urllib3.exceptions
-        cls = faults.known_class(
-            fault,
-            [ours, lower] if fault.module.startswith("requests") else [lower, ours],
-            (ours.RequestException, lower.HTTPError),
-        )
+        namespaces = [ours, lower] if fault.module.startswith("requests") else [lower, ours]
+        cls = None
+        if fault.module.partition(".")[0] in _OWN:
+            cls = faults.known_class(fault, namespaces, (ours.RequestException, lower.HTTPError))
         if cls is None:
             trouble = faults.trouble(fault)
             if fault.phase == "body":
@@ -96,6 +97,7 @@ class Answers:
         )
         if hasattr(raw, "version_string"):
             raw.version_string = "HTTP/1.1"  # what the connection speaks, whatever the answer says
+        raw.drain_conn = wire.close  # there is no connection to be made free, and no more than was recorded
         if not head.wire:
             if hasattr(raw, _DECODER):
                 setattr(raw, _DECODER, _Decoded())
@@ -200,7 +202,7 @@ class _Wire:
                 self._left = memoryview(next(self._message))
         except StopIteration:
             return False
-        except BaseException as error:
+        except Exception as error:
             if not held:
                 raise
             self._error = error

@@ -36,8 +36,12 @@ class Raw(ObjectProxy):  # type: ignore[type-arg]
 
     def readlines(self, hint: int | None = None) -> list[Any]:
         lines: list[Any] = []
-        while (hint is None or hint <= 0 or sum(map(len, lines)) < hint) and (line := self.readline()):
+        size = 0
+        for line in self:  # as `io.IOBase` does, which here is not the same as `readline`
             lines.append(line)
+            size += len(line)
+            if hint is not None and 0 < hint <= size:
+                break
         return lines
 
     def readinto(self, buffer: Any) -> Any:

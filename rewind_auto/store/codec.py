@@ -87,7 +87,10 @@ def dump_doc(step: Step, recording: Recording | None) -> bytes:
 
 def dump_hit(step: Step) -> bytes:
     """Details of a hit: only what is its own, too little to be worth compressing."""
-    return b"{" + json.dumps({"call_site": step.call_site} if step.call_site else {}).encode()
+    own = {"library": step.library, "call_site": step.call_site}
+    return b"{" + _encode({name: value for name, value in own.items() if value}).encode(
+        "utf-8", "surrogatepass"
+    )
 
 
 def load_doc(data: bytes) -> dict[str, Any]:
