@@ -100,7 +100,41 @@ def with_httpx2() -> None:
             print("a proxy error")
 
 
-for name in os.environ.get("PARTS", "openai anthropic gemini httpx2").split():
+def with_requests() -> None:
+    import requests
+
+    with requests.Session() as session:
+        session.trust_env = False
+        inside = URL.replace("://", f"://user:{quote(HAS['user information'], safe='')}@")
+        session.post(f"{inside}/v1/x", json={"a": 1})
+        session.post(f"{URL}/v1/x", params={"access_token": HAS["token in query"]}, data={"a": 1})
+        session.post(f"{URL}/v1/x", headers={"X-Anything": f"my {HAS['key-shaped']}"}, data=b"{}")
+        session.get(f"{URL}/v1/cookies")
+        session.post(f"{URL}/v1/x", data=b"[]", headers={"X-Custom-Token": HAS["custom header"]})
+        headers = {"Authorization": f"Bearer {HAS['bearer']}"}
+        body = {"model": "refused-zipped", "messages": MESSAGES[:2]}
+        print(HAS["bearer"] in session.post(f"{URL}/v1/chat/completions", json=body, headers=headers).text)
+
+
+def with_aiohttp() -> None:
+    import asyncio
+
+    import aiohttp
+
+    async def calls() -> None:
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {HAS['bearer']}"}) as session:
+            await session.post(f"{URL}/v1/x", params={"access_token": HAS["token in query"]}, data={"a": "1"})
+            await session.post(f"{URL}/v1/x", headers={"X-Anything": f"my {HAS['key-shaped']}"}, data=b"{}")
+            session.cookie_jar.update_cookies({"session": HAS["cookie"]})
+            await session.post(f"{URL}/v1/x", json={"metadata": {"password": HAS["password"]}})
+            body = {"model": "refused-zipped", "messages": MESSAGES[:2]}
+            async with session.post(f"{URL}/v1/chat/completions", json=body) as response:
+                print(HAS["bearer"] in await response.text())
+
+    asyncio.run(calls())
+
+
+for name in os.environ.get("PARTS", "openai anthropic gemini httpx2 requests aiohttp").split():
     globals()[f"with_{name}"]()
 copies = os.environ.get("COPIES")
 if copies:  # the files as they are while the program runs; another process reads them, see POSIX's locks
