@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.harness import Run, clean_environment
 
-NAMES = ("boot", "foreign", "record", "stream", "hit", "open", "concurrency", "growth", "spans")
+NAMES = ("boot", "foreign", "record", "stream", "hit", "open", "concurrency", "growth", "spans", "others")
 _MODULES = {"open": "opening"}  # a module must not hide a builtin
 _WIDTH = 62
 

@@ -19,12 +19,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
+from rewind_auto.boot.hooks import ADAPTERS
 from rewind_auto.core.model import Mode
 from rewind_auto.driver import ProcessDriver
 from rewind_auto.settings import Settings
 
 T = TypeVar("T")
-adapter: Any = import_module("rewind_auto.adapters.httpx")  # as the hooks do
 
 URL = "https://api.openai.com/v1/chat/completions"
 ELSEWHERE = "https://weather.example.com/today"
@@ -209,6 +209,7 @@ class Agent:
 
     def __init__(self, module: ModuleType, store: Path, *, source: str | None = None) -> None:
         self.module = module
+        self._adapter: Any = import_module(ADAPTERS[module.__name__])  # as the hooks do
         mode = Mode.RECORD if source is None else Mode.REPLAY
         self.driver = ProcessDriver(
             Settings(
@@ -223,11 +224,11 @@ class Agent:
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Put the adapter in, and take it out again."""
-        adapter.install(self.module, self.driver)
+        self._adapter.install(self.module, self.driver)
         try:
             yield
         finally:
-            adapter.uninstall(self.module)
+            self._adapter.uninstall(self.module)
 
     def around(self, warm: Callable[[], object], work: Callable[[], float]) -> Callable[[], float]:
         """``work`` under the agent, as a variant. ``warm`` goes first: the interpreter specialises anew."""
