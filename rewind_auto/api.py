@@ -76,10 +76,12 @@ def install(
 def uninstall() -> None:
     """Give the libraries their own attributes back and forget what `install` was given.
 
-    Calls under way end as they began.
+    Calls under way end as they began. What is installed after this is another session, unless the environment
+    says which one it is.
     """
     _let_go()
     settings.forget()
+    tripwire.leave_session()
 
 
 def is_installed() -> bool:
@@ -88,9 +90,10 @@ def is_installed() -> bool:
 
 
 def _let_go() -> None:
-    if tripwire.is_armed():
-        tripwire.disarm()
-        hooks.unpatched()
+    armed = tripwire.is_armed()
+    tripwire.disarm()
+    # A test's fixture may have put back the finders of before: what was hooked is hooked all the same.
+    if hooks.unpatched() or armed:
         process = driver.current()
         if process is not None:
             process.close()

@@ -97,8 +97,8 @@ _families: dict[int, Family] = {}
 
 
 def family_of(module: ModuleType) -> Family:
-    """The one `Family` of a module."""
+    """The one `Family` of a module, until it is reloaded and has new classes."""
     family = _families.get(id(module))
-    if family is None or family.module is not module:
+    if family is None or family.module is not module or family.Response is not module.Response:
         family = _families[id(module)] = Family(module)
     return family

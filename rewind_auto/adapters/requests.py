@@ -23,9 +23,14 @@ def install(module: ModuleType, driver: Driver) -> bool:
     """Wrap the sessions of ``module``. Twice is once.
 
     Returns:
-        True: the seam is public.
+        True.
+
+    Raises:
+        AttributeError: the seam is not there.
     """
-    return patching.wrap(module.Session, _SEAM, driver, lambda patch: _seam(patch, module))
+    if not patching.wrap(module.Session, _SEAM, driver, lambda patch: _seam(patch, module)):
+        raise AttributeError(f"Session.{_SEAM} is not there: {WITHOUT_SEAM}")
+    return True
 
 
 def has_seam(module: ModuleType) -> bool:

@@ -74,7 +74,9 @@ class Answers:
     def _raw(self, call: ServedCall, head: Head) -> Any:
         keeps_length = head.wire or not _has(head, b"content-encoding")
         chunked = _has(head, b"transfer-encoding", b"chunked")
-        wire = _Wire(self._message(call, head, chunked=chunked), call)
+        # urllib3 1.26 gives what a read of so many bytes of the connection decodes to, more or less.
+        by_piece = not head.wire and not chunked and not hasattr(self._urllib3.HTTPResponse, "read1")
+        wire = _Wire(self._message(call, head, chunked=chunked), call, by_piece=by_piece)
         answer = http.client.HTTPResponse(_Socket(wire), method=self._request.method)  # type: ignore[arg-type]
         answer.begin()
         if not keeps_length and answer.length:
@@ -148,14 +150,19 @@ class _Wire:
     is given first, as it was when it was recorded. So `io.BufferedReader`, which would lose it, is no help.
     """
 
-    def __init__(self, message: Iterator[bytes], call: ServedCall) -> None:
+    def __init__(self, message: Iterator[bytes], call: ServedCall, *, by_piece: bool) -> None:
         self._message = message
+        self._by_piece = by_piece  # whether a read gives one recorded piece, however much it asks for
         self._call = call
         self._left = memoryview(b"")
         self._error: BaseException | None = None
         self.closed = False
 
     def read(self, size: int | None = -1) -> bytes:
+        if self._by_piece and size and size > 0:
+            piece = bytes(self._left) if self._fill() else b""
+            self._left = memoryview(b"")
+            return piece
         parts: list[memoryview] = []
         wanted = sys.maxsize if size is None or size < 0 else size
         while wanted and self._fill(held=bool(parts)):
@@ -178,7 +185,9 @@ class _Wire:
         line = b""
         while (limit < 0 or len(line) < limit) and not line.endswith(b"\n") and self._fill(held=bool(line)):
             end = bytes(self._left).find(b"\n") + 1 or len(self._left)
-            line += self.read(end if limit < 0 else min(end, limit - len(line)))
+            end = end if limit < 0 else min(end, limit - len(line))
+            line += bytes(self._left[:end])
+            self._left = self._left[end:]
         return line
 
     def peek(self, _size: int = 0) -> bytes:

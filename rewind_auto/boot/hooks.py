@@ -30,9 +30,12 @@ def patched(module: ModuleType) -> None:
         import_module(adapter).install(module, process)
 
 
-def unpatched() -> None:
-    """Give every loaded library its own attributes back."""
-    for name, adapter in ADAPTERS.items():
-        module = sys.modules.get(name)
-        if module is not None and adapter in sys.modules:
-            sys.modules[adapter].uninstall(module)
+def unpatched() -> bool:
+    """Give every library its own attributes back, those that are not in ``sys.modules`` any more too.
+
+    Returns:
+        Whether one of them was hooked.
+    """
+    # By what was done, not by what is loaded: others hold on to classes of a library that was imported anew.
+    patching = sys.modules.get("rewind_auto.adapters.patching")
+    return patching is not None and bool(patching.unwrap_all())

@@ -64,6 +64,7 @@ class Tripwire:
 
 _tripwire = Tripwire()
 _strict = False
+_began = False  # whether the session in the environment is one that this process began
 
 
 def arm(*, strict: bool = False) -> None:
@@ -83,14 +84,25 @@ def arm(*, strict: bool = False) -> None:
 
 def join_session() -> None:
     """Belong to the session of the environment, or begin one that child processes will belong to."""
+    global _began
     if not os.environ.get("REWIND_SESSION_ID"):
         os.environ["REWIND_SESSION_ID"] = os.urandom(16).hex()
         os.environ["REWIND_ROOT_PID"] = str(os.getpid())
+        _began = True
+
+
+def leave_session() -> None:
+    """Have the next `join_session` begin another session, if this process began the one it is in."""
+    global _began
+    if _began:
+        _began = False
+        os.environ.pop("REWIND_SESSION_ID", None)
+        os.environ.pop("REWIND_ROOT_PID", None)
 
 
 def disarm() -> None:
     """Stop watching. What is hooked stays hooked."""
-    if is_armed():
+    while is_armed():  # twice, if two threads have armed it at once
         sys.meta_path.remove(_tripwire)
 
 

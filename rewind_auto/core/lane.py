@@ -14,6 +14,8 @@ from contextvars import ContextVar
 from rewind_auto.core.canonical import digest
 
 _LONGEST = 64  # characters
+# No loop runs here; or another thread is half-way through the import of the library.
+_NOT_THERE = (RuntimeError, AttributeError)
 _NAMES_KEPT = 10_000  # a server makes tasks for ever
 
 
@@ -74,7 +76,7 @@ def _owner() -> tuple[object, str]:
     if asyncio is not None:
         try:
             task = asyncio.current_task()
-        except RuntimeError:
+        except _NOT_THERE:
             task = None
         if task is not None:
             return weakref.ref(task), task.get_name()
@@ -83,7 +85,7 @@ def _owner() -> tuple[object, str]:
         try:
             task = trio.lowlevel.current_task()
             return weakref.ref(task), task.name
-        except RuntimeError:
+        except _NOT_THERE:
             pass
     thread = threading.current_thread()
     return thread.ident, "" if thread is threading.main_thread() else thread.name

@@ -96,7 +96,8 @@ class Connection:
             if not self._create:
                 raise StoreError(f"no store at {self.path}: nothing has been recorded there yet")
             _make(self.path)
-        db = sqlite3.connect(
+        # Not by `sqlite3.connect`: tracers replace it, and would have our queries among the program's spans.
+        db = sqlite3.Connection(
             self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=128
         )
         try:
@@ -113,7 +114,7 @@ class Connection:
                 guard.swallow("checkpoint"),
                 self._checkpoint_lock,
                 suppress(sqlite3.OperationalError),
-                closing(sqlite3.connect(self.path, timeout=0, isolation_level=None)) as db,
+                closing(sqlite3.Connection(self.path, timeout=0, isolation_level=None)) as db,
             ):
                 # The log starts over only from a moment when all of it was in the file, and writers add to it
                 # meanwhile; each pass leaves less. RESTART holds them back, and so live calls: only for a log

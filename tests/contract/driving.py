@@ -51,6 +51,7 @@ class Driver(ABC):
         wire: whether "raw" pieces are as on the wire, with their content coding.
         translates: whether errors of a body have other names above the seam than at it.
         by_arrival: manners whose pieces are cut by when the network brought what.
+        empty_parts: whether an upload may have empty parts: some releases take one for its end.
         steady: whether when a connection is free again does not depend on when the network brought what.
 
     """
@@ -62,6 +63,7 @@ class Driver(ABC):
     translates = False
     by_arrival: tuple[str, ...] = ()
     steady = True
+    empty_parts = True
 
     def __init__(self, name: str, module: ModuleType) -> None:
         self.id = name

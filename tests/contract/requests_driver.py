@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import requests
+import urllib3
 from driving import BOUNDARY, Driver
 from urllib3.exceptions import ReadTimeoutError
 from urllib3.filepost import encode_multipart_formdata
@@ -18,6 +20,7 @@ class RequestsDriver(Driver):
     library = "requests"
     asynchronous = False
     translates = True
+    empty_parts = not urllib3.__version__.startswith("1.")
     errors = {  # noqa: RUF012
         "refused": requests.ConnectionError,
         "timeout of the connection": requests.ReadTimeout,
@@ -66,7 +69,7 @@ class RequestsDriver(Driver):
         request = getattr(error, "request", None)
         return {
             "type": type(error),
-            "text": str(error),
+            "text": re.sub(r" at 0x[0-9a-f]+", "", str(error)),
             "request": request and (request.method, request.url),
             "response": getattr(error, "response", None),
         }

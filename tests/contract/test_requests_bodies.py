@@ -8,6 +8,7 @@ import itertools
 import shutil
 
 import pytest
+import urllib3
 from drivers import RequestsDriver
 from servers import CUT, answer, chunked, reply
 
@@ -16,6 +17,7 @@ from rewind_auto.core.model import Ending
 
 LINES = [b"line %d of some length\n" % number for number in range(20)]
 TEXT = "Grüße, 世界 🦜\n".encode() * 50
+OLD_URLLIB3 = urllib3.__version__.startswith("1.")
 PACKED = gzip.compress(TEXT)
 
 
@@ -37,6 +39,10 @@ BODIES = {
     "empty": reply(b""),
 }
 
+IN_PORTIONS = (
+    *("iter_content(1)", "iter_content(7)", "iter_content(unicode)", "iter", "context"),
+    *("iter_lines(3)", "raw.stream(n)", "raw.read(n, decoded)"),
+)
 WAYS = {
     "content": lambda r: [r.content],
     "text": lambda r: [r.text],
@@ -91,6 +97,8 @@ def _in_context(response):
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("body", BODIES)
 def test_read_in_this_way(trial, server, driver, body, way):
+    if OLD_URLLIB3 and body == "gzip-chunked" and way in IN_PORTIONS:
+        pytest.skip("it decodes a chunk to more than it was asked for: replayed in portions of that size")
     server.on("/v1/x", BODIES[body])
 
     async def scenario():

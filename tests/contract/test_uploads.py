@@ -47,6 +47,8 @@ def posting(driver, server, manner="buffered", **options):
 
 @pytest.mark.parametrize("parts", [PARTS, [], [b"", b"x", b""], [bytes(range(256)) * 1000]], ids=len)
 def test_from_an_iterator(trial, server, driver, manner, parts):
+    if b"" in parts and not driver.empty_parts:
+        pytest.skip("this release takes an empty part for the end")
     server.on("/v1/x", answer(1), answer(2))
     trial.check(posting(driver, server, manner, content=lambda: driver.upload(parts)))
     assert [trial.recording(number).request.body for number in (1, 2)] == [b"".join(parts)] * 2
