@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import Mapping
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -25,22 +26,34 @@ WITHOUT_SEAM = "3.12 or newer is needed, its calls are not covered"
 _SEAM = "_request"
 _SESSIONS_OWN = "_middlewares"  # what a session was given; used by `_request` where a call names none
 _SINCE = "ClientMiddlewareType"  # public, and there with the middlewares
+_READING = ("auto_decompress", "read_bufsize")  # options of one call that a middleware cannot see
+
+# Where older releases are refused in a strict replay: every hop of a redirect passes here, before its host is
+# looked up.
+_OLD_SEAM = "connect"
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 def install(module: ModuleType, driver: Driver) -> bool:
     """Wrap the sessions of ``module``. Twice is once.
 
     Returns:
-        Whether the seam was there; False: nothing was done.
+        Whether this release has middlewares; False: it is left alone.
+
+    Raises:
+        AttributeError: it has, and the seam is not there.
     """
-    make: Any = _seam if has_seam(module) else _too_old
-    if make is _too_old:
-        guard.warn_once(
-            "aiohttp", f"aiohttp {module.__version__} is too old to be recorded, 3.12 or newer is needed"
-        )
-        if not driver.needs_body:
-            return False
-    return patching.wrap(module.ClientSession, _SEAM, driver, partial(make, module=module))
+    if has_seam(module):
+        if not patching.wrap(module.ClientSession, _SEAM, driver, partial(_seam, module=module)):
+            raise AttributeError(f"ClientSession.{_SEAM} is not there: {WITHOUT_SEAM}")
+        return True
+    guard.warn_once(
+        "aiohttp", f"aiohttp {module.__version__} is too old to be recorded, 3.12 or newer is needed"
+    )
+    if driver.needs_body:
+        patching.wrap(module.BaseConnector, _OLD_SEAM, driver, partial(_too_old, module=module))
+    return False
 
 
 def has_seam(module: ModuleType) -> bool:
@@ -51,6 +64,7 @@ def has_seam(module: ModuleType) -> bool:
 def uninstall(module: ModuleType) -> None:
     """Put the original attribute back."""
     patching.unwrap(module.ClientSession, _SEAM)
+    patching.unwrap(module.BaseConnector, _OLD_SEAM)
 
 
 def is_installed(module: ModuleType) -> bool:
@@ -61,23 +75,22 @@ def is_installed(module: ModuleType) -> bool:
 def _seam(patch: patching.Patch, *, module: ModuleType) -> Any:
     original = patch.original
 
-    async def rewind(request: Any, handler: Any, *, decompress: bool | None = None) -> Any:
+    async def rewind(request: Any, handler: Any, *, asked: Mapping[str, Any] = _NOTHING) -> Any:
         driver = patch.driver
         if driver is None or inside.get() or not _wants(driver, request):
             return await handler(request)
         from rewind_auto.adapters.aiohttp_calls import intercept
 
-        return await intercept(module, driver, request, handler, decompress=decompress)
+        return await intercept(module, driver, request, handler, asked)
 
     # Not a coroutine function: one more frame would shift the `stacklevel` of the library's warnings.
     def _request(self: Any, *args: Any, **options: Any) -> Any:
         if patch.driver is not None:
             chosen: Any = options.get("middlewares")
             if chosen is None:
-                chosen = getattr(self, _SESSIONS_OWN, ())
-            decompress = options.get("auto_decompress")
-            ours = rewind if decompress is None else partial(rewind, decompress=decompress)
-            options["middlewares"] = (*chosen, ours)
+                chosen = getattr(self, _SESSIONS_OWN, None) or ()
+            asked = {name: options[name] for name in _READING if name in options}
+            options["middlewares"] = (*chosen, partial(rewind, asked=asked) if asked else rewind)
         return original(self, *args, **options)
 
     return _like_a_coroutine_function(_request)
@@ -102,21 +115,15 @@ def _too_old(patch: patching.Patch, *, module: ModuleType) -> Any:
     """In a strict replay nothing may go out to an LLM host, not even what cannot be answered."""
     original = patch.original
 
-    async def _request(self: Any, method: str, str_or_url: Any, **options: Any) -> Any:
+    async def connect(self: Any, req: Any, *args: Any, **options: Any) -> Any:
         driver = patch.driver
-        url = self._build_url(str_or_url) if hasattr(self, "_build_url") else str_or_url
-        parts = _url_class(module)(url)
-        if driver is not None and driver.wants(parts.raw_host or "", parts.port):
+        if driver is not None and _wants(driver, req):
             from rewind_auto.core.errors import RewindReplayDivergenceError
 
             raise RewindReplayDivergenceError(
-                f"strict replay: {method} {url}: aiohttp {module.__version__} cannot be replayed, 3.12 or"
-                " newer is needed; nothing was sent"
+                f"strict replay: {req.method} {req.url}: aiohttp {module.__version__} cannot be replayed,"
+                " 3.12 or newer is needed; nothing was sent"
             )
-        return await original(self, method, str_or_url, **options)
+        return await original(self, req, *args, **options)
 
-    return _request
-
-
-def _url_class(module: ModuleType) -> Any:
-    return module.client.URL
+    return connect

@@ -1,47 +1,69 @@
-"""Tees for aiohttp: around a live response's content, and on uploads."""
+"""The tee for aiohttp: around a live response's content."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from wrapt import ObjectProxy
 
 from rewind_auto.adapters import bodies
-from rewind_auto.adapters.bodies import Kept
+from rewind_auto.adapters.aiohttp_uploads import Upload
 from rewind_auto.core.faults import to_fault
 from rewind_auto.core.model import Ending, Fault
 from rewind_auto.core.seam import LiveCall
 
-_WRITE = "write_with_length"
+# How many bytes of a content have been read: goes back where the program gives some of them back
+# (`unread_data`). Without it those count twice.
+_READ_SO_FAR = "_cursor"
 
 
 class Live:
-    """A live call, whose upload may still be under way when the answer comes."""
+    """A live call, whose upload may still be under way when the answer comes.
+
+    Attributes:
+        interrupted: whether the latest read was, by a cancellation. That alone ends nothing: a program may
+            wait for a piece with a time limit, and again.
+    """
 
     def __init__(
         self, call: LiveCall, upload: Upload | None, sleep: Callable[[float], Awaitable[object]]
     ) -> None:
         self.call = call
+        self.interrupted = False
         self._upload = upload
         self._sleep = sleep
+        self._loop = asyncio.get_running_loop()
+        self._over = False
 
     async def finish(self, ending: Ending, fault: Fault | None = None) -> None:
         """It is over."""
         self._uploaded()
         await bodies.finish(self.call, ending, fault, self._sleep)
 
-    def finish_now(self, ending: Ending) -> None:
+    def finish_now(self, ending: Ending, fault: Fault | None = None) -> None:
         """It is over, told from code that is not a coroutine."""
         self._uploaded()
-        bodies.finish_now(self.call, ending)
+        bodies.finish_now(self.call, ending, fault)
+
+    def dropped(self) -> Ending:
+        """How it ends if the program wants no more of it."""
+        return Ending.CANCELLED if self.interrupted else Ending.CLOSED
 
     def _uploaded(self) -> None:
+        self._over = True
         if self._upload is not None:
             self.call.uploaded(self._upload.kept.sent())
             self._upload = None
+
+    def __del__(self) -> None:
+        # A response that was neither read to its end nor released. Not here: a collection of garbage may
+        # come at any time, in the middle of our own work with the store.
+        if not self._over:
+            with suppress(Exception):  # the loop is closed: the end of the program tells
+                self._loop.call_soon_threadsafe(bodies.finish_now, self.call, self.dropped())
 
 
 class Content(ObjectProxy):  # type: ignore[type-arg]
@@ -51,6 +73,12 @@ class Content(ObjectProxy):  # type: ignore[type-arg]
         super().__init__(content)
         self._self_live = live
         self._self_chunked = chunked
+        self._self_reading = 0
+        self._self_told = 0
+        self._self_line: list[bytes] = []
+
+    def __repr__(self) -> str:
+        return repr(self.__wrapped__)
 
     async def read(self, n: int = -1) -> Any:
         if n >= 0:
@@ -58,17 +86,29 @@ class Content(ObjectProxy):  # type: ignore[type-arg]
         try:
             return await type(self.__wrapped__).read(self, n)  # the library's own loop, over our `readany`
         except BaseException as error:
-            await self._self_live.finish(*to_fault(error, "body"))
+            await self._self_failed(error)
             raise
 
     async def readany(self) -> Any:
         return await self._self_take(self.__wrapped__.readany())
 
     async def readline(self, *args: Any, **options: Any) -> Any:
-        return await self._self_take(self.__wrapped__.readline(*args, **options))
+        return await type(self.__wrapped__).readline(self, *args, **options)
 
     async def readuntil(self, *args: Any, **options: Any) -> Any:
-        return await self._self_take(self.__wrapped__.readuntil(*args, **options))
+        self._self_line = []
+        try:
+            return await self._self_take(type(self.__wrapped__).readuntil(self, *args, **options))
+        except Exception as error:
+            if not self._self_broken(error):
+                self._self_tell(b"".join(self._self_line))  # too long a line is gone when that is said
+            raise
+
+    def _read_nowait_chunk(self, *args: Any) -> Any:
+        """What the library makes a line of. Without it, what was read of too long a line is lost."""
+        data = self.__wrapped__._read_nowait_chunk(*args)  # noqa: SLF001
+        self._self_line.append(data)
+        return data
 
     async def readexactly(self, *args: Any, **options: Any) -> Any:
         return await self._self_take(self.__wrapped__.readexactly(*args, **options))
@@ -89,9 +129,13 @@ class Content(ObjectProxy):  # type: ignore[type-arg]
         return await self._self_take(data()), bool(last)
 
     def read_nowait(self, *args: Any, **options: Any) -> Any:
-        data = self.__wrapped__.read_nowait(*args, **options)
-        if data:
-            self._self_live.call.chunk(data)
+        try:
+            data = self.__wrapped__.read_nowait(*args, **options)
+        except Exception as error:
+            if self._self_broken(error):
+                self._self_live.finish_now(*to_fault(error, "body"))
+            raise
+        self._self_tell(data)
         if self.__wrapped__.at_eof():
             self._self_live.finish_now(Ending.EOF)
         return data
@@ -112,115 +156,47 @@ class Content(ObjectProxy):  # type: ignore[type-arg]
 
     def set_exception(self, *args: Any, **options: Any) -> None:
         """Called by a response that is released or closed, whether or not it has been read to its end."""
-        over = self.__wrapped__.at_eof()
+        over, live = self.__wrapped__.at_eof(), self._self_live
+        live.interrupted |= self._self_reading > 0  # closed by one task while another waits for more
         self.__wrapped__.set_exception(*args, **options)
-        self._self_live.finish_now(Ending.EOF if over else Ending.CLOSED)
+        live.finish_now(Ending.EOF if over else live.dropped())
 
     async def _self_take(self, reading: Awaitable[Any]) -> Any:
         live = self._self_live
+        self._self_reading += 1
         try:
             data = await reading
         except asyncio.IncompleteReadError as error:
-            if error.partial:
-                live.call.chunk(error.partial)
+            self._self_tell(error.partial)
             await live.finish(Ending.EOF)
             raise
         except BaseException as error:
-            await live.finish(*to_fault(error, "body"))
+            await self._self_failed(error)
             raise
-        if data:
-            live.call.chunk(data)
+        finally:
+            self._self_reading -= 1
+        self._self_tell(data)
         if self.__wrapped__.at_eof():
             await live.finish(Ending.EOF)
         return data
 
-
-class Upload:
-    """A payload that is not in memory, kept as it is written."""
-
-    def __init__(self, payload: Any, limit: int) -> None:
-        self.kept = Kept(limit)
-        self._write = getattr(payload, _WRITE)
-
-    async def write(self, writer: Any, content_length: int | None) -> None:
-        """Write it, as the payload does."""
-        self.kept.restart()
-        await self._write(_Writer(writer, self.kept.add), content_length)
-
-
-class Parts:
-    """A payload that has been written to us, to be looked up."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._error: Exception | None = None
-
-    @classmethod
-    async def of(cls, payload: Any) -> Parts:
-        """Read an upload as sending it would have: the payload's own way of writing itself."""
-        parts = cls()
-        try:
-            await getattr(payload, _WRITE)(_Collector(parts._parts.append), None)
-        except Exception as error:  # noqa: BLE001 - the program's own, for the library to handle
-            parts._error = error
-        return parts
-
-    @property
-    def whole(self) -> bytes:
-        return b"".join(self._parts)
-
-    async def write(self, writer: Any, _content_length: int | None) -> None:
-        """Write it again."""
-        for part in self._parts:
-            await writer.write(part)
-
-    async def send(self, writer: Any, content_length: int | None) -> None:
-        """Write it again, with the error that its iterator raised."""
-        await self.write(writer, content_length)
-        if self._error is not None:
-            raise self._error
-
-
-@contextmanager
-def replaced(payload: Any, write: Any) -> Iterator[None]:
-    """Have a payload write itself in another way, if one is given, while its request is being sent."""
-    if write is None:
-        yield
-        return
-    setattr(payload, _WRITE, write)
-    try:
-        yield
-    finally:
-        payload.__dict__.pop(_WRITE, None)
-
-
-class _Writer:
-    """The library's writer, with what goes through it told."""
-
-    def __init__(self, inner: Any, told: Callable[[bytes], None]) -> None:
-        self._inner = inner
-        self._told = told
-
-    async def write(self, data: Any, *args: Any, **options: Any) -> None:
-        self._told(bytes(data))
-        await self._inner.write(data, *args, **options)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-
-class _Collector:
-    """A writer to nowhere."""
-
-    def __init__(self, told: Callable[[bytes], None]) -> None:
-        self._told = told
-
-    async def write(self, data: Any, *_: Any, **__: Any) -> None:
-        self._told(bytes(data))
-
-    async def drain(self) -> None:
-        return None
-
-    async def write_eof(self, data: bytes = b"") -> None:
+    def _self_tell(self, data: bytes) -> None:
+        if not data:
+            return
+        self._self_live.interrupted = False
+        so_far = getattr(self.__wrapped__, _READ_SO_FAR, None)
+        if so_far is not None:
+            data = data[max(0, self._self_told - (so_far - len(data))) :]
+            self._self_told = max(self._self_told, so_far)
         if data:
-            self._told(bytes(data))
+            self._self_live.call.chunk(data)
+
+    async def _self_failed(self, error: BaseException) -> None:
+        if not isinstance(error, Exception):
+            self._self_live.interrupted = True
+        elif self._self_broken(error):
+            await self._self_live.finish(*to_fault(error, "body"))
+
+    def _self_broken(self, error: Exception) -> bool:
+        """Whether nothing comes after it; what was asked in a wrong way can be followed by other reads."""
+        return self.__wrapped__.exception() is not None or isinstance(error, TimeoutError)

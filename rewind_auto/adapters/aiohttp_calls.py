@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from asyncio import sleep as wait  # now: tests of programs put a `sleep` of their own into the module
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
 from rewind_auto.adapters import bodies
 from rewind_auto.adapters.aiohttp_answers import Answers, is_taken_off
-from rewind_auto.adapters.aiohttp_bodies import Content, Live, Parts, Upload, replaced
-from rewind_auto.core import faults
+from rewind_auto.adapters.aiohttp_bodies import Content, Live
+from rewind_auto.adapters.aiohttp_uploads import Parts, Upload, in_memory, replaced
+from rewind_auto.core import faults, guard
 from rewind_auto.core.model import Ending, Fault, Head, Request
 from rewind_auto.core.seam import Driver, ServedCall, arun
 
@@ -18,54 +20,57 @@ from rewind_auto.core.seam import Driver, ServedCall, arun
 # above the middlewares (``helpers.TimerContext.__exit__``). Without it the call counts as cancelled.
 _TIMER, _FIRED = "_timer", "_cancelled"
 
+# A session's bound of what is read ahead, which also is what a line may be long. Without it the library's.
+_BUFSIZE = "_read_bufsize"
+
 
 async def intercept(
-    module: ModuleType, driver: Driver, request: Any, handler: Any, *, decompress: bool | None
+    module: ModuleType, driver: Driver, request: Any, handler: Any, asked: Mapping[str, Any]
 ) -> Any:
     """Decide about a request, and carry it out.
 
-    ``decompress`` is what the program said for this request, or None where the session's own counts.
+    ``asked`` is what the program said about reading for this request; where it said nothing, the session's
+    own counts.
     """
-    body = request.body
-    drained = None
-    if not body:
-        content = b""
-    elif isinstance(body, module.payload.BytesPayload):
-        content = await body.as_bytes()
-    elif driver.needs_body:
-        drained = await Parts.of(body)
-        content = drained.whole
-    else:
-        content = b""
-    internal = _to_internal(request, content)
-    call: Any = await arun(driver.begin(internal, upgrade="Upgrade" in request.headers), wait)
-    if call is not None and hasattr(call, "playback"):
-        with replaced(body, drained and drained.write):
-            return await _serve(module, request, call, decompress=_decompresses(request, decompress))
-    if drained is not None:
-        with replaced(body, drained.send):
-            return await handler(request)
-    if call is None:
+    body, drained = request.body, None
+    try:
+        content = await in_memory(module, body)
+        if content is None and driver.needs_body:
+            drained = await Parts.of(body, _length(request))
+        internal = _to_internal(request, drained.whole if drained else content or b"")
+    except Exception as error:
+        if driver.needs_body:
+            raise
+        guard.report("request of aiohttp", error)
         return await handler(request)
-    streamed = bool(body) and not isinstance(body, module.payload.BytesPayload)
-    upload = Upload(body, call.limit) if streamed else None
+    call: Any = await arun(driver.begin(internal, upgrade="Upgrade" in request.headers), wait)
+    if call is None:
+        with replaced(body, drained and drained.send):
+            return await handler(request)
+    if hasattr(call, "playback"):
+        with replaced(body, drained and drained.write):
+            return await _serve(module, request, call, asked)
+    upload = Upload(body, call.limit) if content is None and drained is None else None
+    write = upload.write if upload else drained and drained.send
     live = Live(call, upload, wait)
     try:
-        with replaced(body, upload and upload.write), call.scope():
+        with replaced(body, write), call.scope():
             response = await handler(request)
     except BaseException as error:
         await live.finish(*_to_fault(error, request))
         raise
-    await _observe(response, live, decompress=_decompresses(request, decompress))
+    with guard.swallow("response of aiohttp"):
+        await _observe(module, response, live, decompress=_decompresses(request, asked))
     return response
 
 
-async def _observe(response: Any, live: Live, *, decompress: bool) -> None:
+async def _observe(module: ModuleType, response: Any, live: Live, *, decompress: bool) -> None:
     """Tell the head and put the tee in."""
     if response.status == 101:  # noqa: PLR2004 - the connection is the program's now
         await arun(live.call.leave("upgrade"), wait)
         return
-    live.call.head(_to_head(response, wire=not (decompress and is_taken_off(response.headers))))
+    decoded = decompress and is_taken_off(module, response.headers)
+    live.call.head(_to_head(response, wire=not decoded))
     if response.content.at_eof():
         await live.finish(Ending.EOF)
     else:
@@ -73,17 +78,31 @@ async def _observe(response: Any, live: Live, *, decompress: bool) -> None:
         response.content = Content(response.content, live, chunked=chunked)
 
 
-async def _serve(module: ModuleType, request: Any, call: ServedCall, *, decompress: bool) -> Any:
-    answers = Answers(module, request, wait)
-    await arun(bodies.pause(call.playback().head_pause), wait)
-    if call.recording.head is None:
-        raise bodies.unanswered(call, None, answers.to_exception)
-    return await answers.to_library(call, decompress=decompress)
+async def _serve(module: ModuleType, request: Any, call: ServedCall, asked: Mapping[str, Any]) -> Any:
+    answers = Answers(module, request)
+    try:
+        await arun(bodies.pause(call.playback().head_pause), wait)
+        if call.recording.head is None:
+            raise bodies.unanswered(call, None, answers.to_exception)
+        bufsize = asked.get("read_bufsize")
+        if bufsize is None:
+            bufsize = getattr(request.session, _BUFSIZE, None)
+        return await answers.to_library(call, decompress=_decompresses(request, asked), bufsize=bufsize)
+    except BaseException:
+        call.end()
+        raise
 
 
-def _decompresses(request: Any, asked: Any) -> bool:
+def _decompresses(request: Any, asked: Mapping[str, Any]) -> bool:
     """Whether the parser takes content codings off for this request."""
-    return bool(request.session.auto_decompress) if asked is None else asked
+    said = asked.get("auto_decompress")
+    return bool(request.session.auto_decompress) if said is None else said
+
+
+def _length(request: Any) -> int | None:
+    """How much of a body is sent, at most."""
+    said = request.headers.get("Content-Length", "")
+    return int(said) if said.isascii() and said.isdigit() else None
 
 
 def _to_internal(request: Any, body: bytes) -> Request:
