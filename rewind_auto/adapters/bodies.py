@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import Any
 
 from rewind_auto.core.model import Ending, Fault
 from rewind_auto.core.playback import Playback
-from rewind_auto.core.seam import Pauses, arun
+from rewind_auto.core.seam import Pauses, arun, inside
 
 Drained = tuple[bytes, Exception | None]
 
@@ -56,6 +56,34 @@ async def adrain(stream: AsyncIterable[bytes]) -> Drained:
     except Exception as error:  # noqa: BLE001
         return b"".join(parts), error
     return b"".join(parts), None
+
+
+def apart(stream: Iterable[Any]) -> Iterator[Any]:
+    """What the program's own iterator gives. It may make calls of its own, which are no part of this one."""
+    iterator = iter(stream)
+    while True:
+        token = inside.set(False)
+        try:
+            data = next(iterator)
+        except StopIteration:
+            return
+        finally:
+            inside.reset(token)
+        yield data
+
+
+async def aapart(stream: AsyncIterable[Any]) -> AsyncIterator[Any]:
+    """`apart`, asynchronously."""
+    iterator = aiter(stream)
+    while True:
+        token = inside.set(False)
+        try:
+            data = await anext(iterator)
+        except StopAsyncIteration:
+            return
+        finally:
+            inside.reset(token)
+        yield data
 
 
 class Kept:

@@ -106,13 +106,13 @@ class Upload:
 
     def __iter__(self) -> Iterator[bytes]:
         self._kept.restart()
-        for data in self.stream:
+        for data in bodies.apart(self.stream):
             self._kept.add(data)
             yield data
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         self._kept.restart()
-        async for data in self.stream:
+        async for data in bodies.aapart(self.stream):
             self._kept.add(data)
             yield data
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from wrapt import ObjectProxy
 
-from rewind_auto.adapters.bodies import Kept
+from rewind_auto.adapters.bodies import Kept, apart
 from rewind_auto.core.faults import to_fault
 from rewind_auto.core.model import Ending
 from rewind_auto.core.seam import LiveCall, run
@@ -221,7 +221,7 @@ class _Parts:
 
     def __iter__(self) -> Iterator[Any]:
         self._kept.restart()
-        for data in self._parts:
+        for data in apart(self._parts):
             self._kept.add(data.encode() if isinstance(data, str) else data)
             yield data
 

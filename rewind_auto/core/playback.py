@@ -38,7 +38,9 @@ class Playback:
         """Seconds to wait before the response comes."""
         if self._recording.head is None and self._recording.ending is Ending.CANCELLED:
             return self._recording.end_us / 1e6 + _GRACE
-        return self._until(self._recording.head_us)
+        return self._until(
+            self._recording.end_us if self._recording.head is None else self._recording.head_us
+        )
 
     @property
     def end_pause(self) -> float:

@@ -55,6 +55,35 @@ def test_from_an_iterator(trial, server, driver, manner, parts):
     assert server.seen[0].header("transfer-encoding") == b"chunked"
 
 
+def test_an_iterator_that_makes_calls_itself(trial, server, driver):
+    """Those are calls too, however deep in the sending of another they are made."""
+    server.on("/v1/x", lambda seen: answer(seen.body.decode()))
+
+    async def scenario():
+        async with driver.client() as client, driver.client() as inner:
+            ask = lambda body: driver.exchange(inner, "POST", f"{server.url}/v1/x", content=body)  # noqa: E731
+
+            def parts():
+                for body in (b"one", b"two"):
+                    yield driver.run(ask(body)).body
+
+            async def aparts():
+                for body in (b"one", b"two"):
+                    yield (await ask(body)).body
+
+            content = aparts() if driver.asynchronous else parts()
+            return await driver.exchange(client, "POST", f"{server.url}/v1/x", content=content)
+
+    plain, _ = trial.plain(scenario)
+    assert plain.body == b'"\\"one\\"\\"two\\""'
+    trial.check(scenario)
+    assert sorted(trial.recording(number).request.body for number in (1, 2, 3)) == [
+        b'"one""two"',
+        b"one",
+        b"two",
+    ]
+
+
 def test_an_iterator_and_bytes_are_the_same_request(trial, server, driver):
     server.on("/v1/x", answer(1), answer(2))
     trial.record(posting(driver, server, content=lambda: driver.upload(PARTS)))
@@ -203,11 +232,11 @@ def test_a_file_that_is_open_elsewhere_in_the_middle(trial, server, driver):
             got = await driver.exchange(
                 client, "POST", f"{server.url}/v1/x", files={"f": file}, headers=FIXED
             )
-        places.append(file.tell())
+        places.append(None if file.closed else file.tell())
         return got
 
     trial.check(scenario)
-    assert places == [10, 10, 10]
+    assert places in ([10, 10, 10], [None] * 3)
 
 
 @pytest.mark.parametrize("status", [301, 303, 307, 308])
@@ -227,6 +256,8 @@ def test_redirected(trial, server, driver, status, body):
             return await driver.exchange(client, "POST", f"{server.url}/v1/x", **bodies[body]())
 
     plain, _ = trial.plain(scenario)
+    if body == "files" and plain.error:
+        pytest.skip("this release closes a file that it is to send again")
     if status < 307 or body != "iterator":
         assert plain.error is None
     steps = trial.check(scenario)
