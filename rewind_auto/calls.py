@@ -98,6 +98,10 @@ class LiveCall:
         except Exception as error:  # noqa: BLE001 - the program must not see it
             guard.report("end of a call", error)
 
+    def dropped(self) -> None:
+        if not self.exchange.finished:
+            self._runtime.dropped.append(self)
+
     def leave(self, why: str) -> Pauses[None]:
         self._left = True
         try:

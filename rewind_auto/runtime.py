@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
@@ -62,6 +63,7 @@ class Runtime:
         self._joined = False
         self._patience = PATIENCE
         self._open: set[LiveCall] = set()
+        self.dropped: deque[LiveCall] = deque()  # whose bodies nobody has any more; ended when there is time
         self._diverged: list[str] = []
         if self.mode is Mode.REPLAY:
             from rewind_auto.replay import Replay
@@ -78,6 +80,7 @@ class Runtime:
         try:
             if not self._is_ours(request):
                 return None
+            self._end_dropped()
             if self.replay is not None:
                 return (yield from self.replay.begin(request, upgrade=upgrade))
             return (yield from self._record(request, upgrade=upgrade))
@@ -89,6 +92,12 @@ class Runtime:
                 raise RewindReplayDivergenceError(message) from error
             guard.report("begin of a call", error)
             return None
+
+    def _end_dropped(self) -> None:
+        while self.dropped:
+            pauses = self.dropped.popleft().end(Ending.CLOSED)
+            next(pauses, None)
+            pauses.close()  # a store that is busy is written to behind the call that is about to begin
 
     def _is_ours(self, request: Request) -> bool:
         if _is_exporters(request):

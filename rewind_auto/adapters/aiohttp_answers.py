@@ -139,6 +139,11 @@ class Answers:
         )
         return made
 
+    @property
+    def session_closed(self) -> bool:
+        """Whether the session has been closed, and with it what it had open."""
+        return bool(self._request.session.closed)
+
     def undecodable(self, error: Exception) -> BaseException:
         """What reading a body gives that is not in the coding that it is said to be in."""
         made: BaseException = self._module.ClientPayloadError(f"Can not decode content-encoding: {error}")

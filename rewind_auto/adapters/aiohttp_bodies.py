@@ -168,7 +168,7 @@ class Content(ObjectProxy):  # type: ignore[type-arg]
             data = await reading
         except asyncio.IncompleteReadError as error:
             self._self_tell(error.partial)
-            await live.finish(Ending.EOF)
+            live.finish_now(Ending.EOF)
             raise
         except BaseException as error:
             await self._self_failed(error)
@@ -177,7 +177,7 @@ class Content(ObjectProxy):  # type: ignore[type-arg]
             self._self_reading -= 1
         self._self_tell(data)
         if self.__wrapped__.at_eof():
-            await live.finish(Ending.EOF)
+            live.finish_now(Ending.EOF)  # nothing may be awaited that could be cancelled: the data is taken
         return data
 
     def _self_tell(self, data: bytes) -> None:

@@ -58,6 +58,8 @@ class _Pieces:
         return super().read_nowait(n)  # type: ignore[misc]
 
     async def _wait(self: Any, func_name: str) -> None:
+        if self._answers.session_closed:
+            self._protocol.transport = None  # the connector would have closed it: the library says so
         coming = self._loop.call_later(self._due(), self._deliver, func_name)
         try:
             await super()._wait(func_name)  # type: ignore[misc]

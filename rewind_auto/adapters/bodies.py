@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
 from rewind_auto.core.model import Ending, Fault
@@ -58,17 +58,23 @@ async def adrain(stream: AsyncIterable[bytes]) -> Drained:
     return b"".join(parts), None
 
 
+def call_apart(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Call what is the program's own, which may make calls of its own: those are no part of this one."""
+    token = inside.set(False)
+    try:
+        return function(*args, **options)
+    finally:
+        inside.reset(token)
+
+
 def apart(stream: Iterable[Any]) -> Iterator[Any]:
-    """What the program's own iterator gives. It may make calls of its own, which are no part of this one."""
+    """What the program's own iterator gives, `call_apart` each time."""
     iterator = iter(stream)
     while True:
-        token = inside.set(False)
         try:
-            data = next(iterator)
+            data = call_apart(next, iterator)
         except StopIteration:
             return
-        finally:
-            inside.reset(token)
         yield data
 
 

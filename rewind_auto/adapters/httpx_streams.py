@@ -36,6 +36,9 @@ class SyncTee:
         self._call = call
         self._family = family
 
+    def __del__(self) -> None:
+        self._call.dropped()
+
     def __iter__(self) -> Iterator[bytes]:
         chunk = self._call.chunk
         try:
@@ -67,6 +70,9 @@ class AsyncTee:
         self._inner = inner
         self._call = call
         self._family = family
+
+    def __del__(self) -> None:
+        self._call.dropped()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         chunk = self._call.chunk

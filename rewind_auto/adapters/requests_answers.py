@@ -7,6 +7,7 @@ http.client and urllib3 as from a connection: chunk boundaries, lengths, decodin
 from __future__ import annotations
 
 import http.client
+import io
 import sys
 from collections.abc import Iterator
 from types import ModuleType
@@ -95,6 +96,8 @@ class Answers:
             decode_content=False,
             original_response=answer,
             request_method=self._request.method,
+            request_url=self._request.path_url,
+            retries=getattr(self._adapter, "max_retries", None),
             **options,
         )
         if hasattr(raw, "version_string"):
@@ -196,6 +199,9 @@ class _Wire:
 
     def flush(self) -> None:
         return None
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("a recorded answer has no file descriptor")
 
     def close(self) -> None:
         if not self.closed:

@@ -7,7 +7,7 @@ from typing import Any
 
 from wrapt import ObjectProxy
 
-from rewind_auto.adapters.bodies import Kept, apart
+from rewind_auto.adapters.bodies import Kept, apart, call_apart
 from rewind_auto.core.faults import to_fault
 from rewind_auto.core.model import Ending
 from rewind_auto.core.seam import LiveCall, run
@@ -27,6 +27,11 @@ class Raw(ObjectProxy):  # type: ignore[type-arg]
         self._self_unsure = False
         headers = getattr(raw, "headers", None)
         self._self_coded = bool(headers and headers.get("content-encoding"))
+
+    def __del__(self) -> None:
+        call = getattr(self, "_self_call", None)
+        if call is not None:
+            call.dropped()
 
     def read(self, *args: Any, **options: Any) -> Any:
         return self._self_take(self.__wrapped__.read, args, options, args[1:2])
@@ -176,7 +181,12 @@ def in_memory(body: Any) -> bytes | None:
         return b""
     if isinstance(body, str):
         return body.encode("utf-8", "surrogateescape")
-    return bytes(body) if isinstance(body, bytes | bytearray | memoryview) else None
+    if hasattr(body, "read"):
+        return None
+    try:
+        return bytes(memoryview(body))
+    except TypeError:
+        return None
 
 
 def upload_of(body: Any, limit: int) -> tuple[Any, Kept]:
@@ -193,7 +203,7 @@ class _File(ObjectProxy):  # type: ignore[type-arg]
         self._self_kept = kept
 
     def read(self, *args: Any, **options: Any) -> Any:
-        data = self.__wrapped__.read(*args, **options)
+        data = call_apart(self.__wrapped__.read, *args, **options)
         if data:
             self._self_kept.add(data.encode() if isinstance(data, str) else data)
         return data

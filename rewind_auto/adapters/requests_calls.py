@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -25,6 +26,15 @@ class Sending(ObjectProxy):  # type: ignore[type-arg]
         super().__init__(inner)
         self._self_driver = driver
         self._self_module = module
+
+    def __copy__(self) -> Any:
+        return copy.copy(self.__wrapped__)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return copy.deepcopy(self.__wrapped__, memo)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.__wrapped__.__reduce_ex__(protocol)
 
     def send(self, request: Any, *args: Any, **options: Any) -> Any:
         """Send a prepared request, or answer it."""

@@ -51,6 +51,9 @@ class LiveCall(Protocol):
     def end(self, ending: Ending, fault: Fault | None = None) -> Pauses[None]:
         """The exchange is over, told before the program learns of it. Later calls do nothing."""
 
+    def dropped(self) -> None:
+        """Nobody can read on or close it any more. Told by a finalizer, so at any time and in any thread."""
+
     def leave(self, why: str) -> Pauses[None]:
         """It turned out to be no exchange of ours (a protocol upgrade): let go of it."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import sqlite3
 import warnings
 
 import aiohttp
@@ -203,3 +205,42 @@ def test_more_than_was_recorded(trial, server, driver):
     ):
         with pytest.raises(RewindReplayDivergenceError, match="more of its answer"):
             trial.replay(asking(read), clean=False)
+
+
+def test_the_last_read_is_cancelled_while_the_store_is_busy(trial, server, driver):
+    """What has been read is the program's: no wait of ours may lose it."""
+    server.on("/v1/x", chunked([b"one"]))
+
+    async def scenario():
+        async with driver.client() as client:
+            response = await driver.send(client, "GET", f"{server.url}/v1/x", stream=True)
+            pieces = []
+            while not response.content.at_eof():
+                with contextlib.suppress(TimeoutError):
+                    pieces.append(await asyncio.wait_for(response.content.read(1000), 0.02))
+            return b"".join(pieces)
+
+    trial.record(scenario)  # there is a store
+    with (
+        sqlite3.connect(trial.store, isolation_level=None) as other,
+        trial.agent("record", "a" * 32) as agent,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        assert driver.run(scenario()) == b"one"
+        other.execute("COMMIT")
+        agent.close()
+
+
+def test_a_session_that_is_closed_while_it_streams(trial, server, driver):
+    server.on("/v1/x", chunked([b"one", b"two"], end=[HANG]))
+
+    async def scenario():
+        async with driver.client() as client:
+            response = await driver.send(client, "GET", f"{server.url}/v1/x", stream=True)
+            pieces = [await response.content.readexactly(6)]
+            await client.session.close()
+            with pytest.raises(Exception) as caught:  # noqa: PT011 - whichever it is, it is to be the same
+                await response.content.read()
+            return pieces, type(caught.value), str(caught.value)
+
+    trial.check(scenario)

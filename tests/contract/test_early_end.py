@@ -90,6 +90,28 @@ def test_opened_and_forgotten(trial, server, driver):
     gc.collect()
 
 
+@pytest.mark.parametrize("driver", SYNC_DRIVERS, ids=repr)
+def test_left_in_the_middle_and_dropped(trial, server, driver):
+    """As by `break`: what was read is let go of when the next call begins, not kept until the end."""
+    server.on("/v1/chat/completions", sse("1", "2", pause=0.005, end=[HANG]))
+    server.on("/v1/x", chunked(LINES))
+
+    async def scenario():
+        async with driver.client() as client:
+            url = f"{server.url}/v1/chat/completions"
+            response = await driver.send(client, "POST", url, stream=True, content=CHAT)
+            await driver.gather(driver.pieces(response, "raw"), [], 3)
+            del response
+            gc.collect()
+            return await driver.exchange(client, "GET", f"{server.url}/v1/x")
+
+    session = "a" * 32
+    with trial.agent("record", session) as agent:
+        driver.run(scenario())
+        assert [step.complete for step in agent.runtime().store.steps(session)] == [True, True]
+        assert not agent.runtime()._open
+
+
 def test_client_closed_while_a_stream_is_open(trial, server, driver):
     server.on("/v1/x", chunked(LINES[:2], end=[HANG]))
 

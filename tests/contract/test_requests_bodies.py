@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import gzip
 import io
 import itertools
@@ -202,6 +203,18 @@ def test_a_file_is_uploaded(trial, server, driver, make):
     trial.check(scenario)
     assert len(set(places)) == 1
     assert trial.recording().request.body == server.seen[0].body
+
+
+@pytest.mark.parametrize("make", [lambda: array.array("h", [1, 2, 3]), lambda: memoryview(b"view")])
+def test_what_has_a_buffer_is_uploaded(trial, server, driver, make):
+    server.on("/v1/x", answer(1))
+
+    async def scenario():
+        async with driver.client() as client:
+            return await driver.exchange(client, "POST", f"{server.url}/v1/x", content=make())
+
+    trial.check(scenario)
+    assert trial.recording().request.body == bytes(make())
 
 
 def test_a_file_is_sent_again_after_a_redirect(trial, server, driver):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import pickle
 from datetime import timedelta
@@ -240,6 +241,30 @@ def test_an_adapter_that_others_look_at(trial, server, driver):
             )
 
     assert trial.record(scenario)[0] == trial.plain(scenario)[0] == (True, 0, 1)
+
+
+def test_an_adapter_can_be_copied(trial, server, driver):
+    async def scenario():
+        async with driver.client() as client:
+            adapter = client.get_adapter(f"{server.url}/v1/x")
+            client.mount("http://other.example", adapter)
+            copies = [copy.copy(adapter), copy.deepcopy(adapter), pickle.loads(pickle.dumps(client))]
+            return [type(one) for one in copies]
+
+    plain, _ = trial.plain(scenario)
+    assert plain == [HTTPAdapter, HTTPAdapter, requests.Session]
+    assert trial.record(scenario)[0] == plain
+
+
+def test_what_the_connection_pool_says_of_a_response(trial, server, driver):
+    server.on("/v1/x", answer(1))
+
+    async def scenario():
+        async with driver.client() as client:
+            raw = client.get(f"{server.url}/v1/x?q=1", stream=True).raw
+            return raw.retries.total, raw.retries.history, raw.geturl(), raw.url
+
+    trial.check(scenario)
 
 
 @pytest.mark.parametrize("statuses", [[503, 503, 200], [503, 503, 503, 503]], ids=str)
