@@ -209,7 +209,7 @@ def test_more_than_was_recorded(trial, server, driver):
 
 def test_the_last_read_is_cancelled_while_the_store_is_busy(trial, server, driver):
     """What has been read is the program's: no wait of ours may lose it."""
-    server.on("/v1/x", chunked([b"one"]))
+    server.on("/v1/x", [b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", 0.01, b"one"])
 
     async def scenario():
         async with driver.client() as client:
