@@ -68,9 +68,27 @@ class Answers:
             else:
                 cls = getattr(ours, _ERRORS[trouble])
         error = faults.revive(cls, fault)
+        cause = self._within(fault.facts.get("within"))
+        if cause is not None and str(cause) == fault.message:
+            # As requests raises them: programs look at what urllib3 said, in the first argument.
+            error.args, error.__context__ = (cause,), cause
         if isinstance(error, ours.RequestException):
             error.request, error.response = self._request, None
         return error
+
+    def _within(self, told: Any) -> BaseException | None:
+        """An exception of urllib3's that is an argument of one of requests', with its reason."""
+        if not isinstance(told, dict):
+            return None
+        fault = Fault(told["module"], told["name"], told["message"], "send")
+        cls = faults.known_class(fault, [self._urllib3.exceptions], (self._urllib3.exceptions.HTTPError,))
+        if cls is None:
+            return None
+        error: Any = cls.__new__(cls)
+        error.args = (fault.message,)
+        # Not by attribute: some are properties.
+        vars(error).update(pool=None, url=None, reason=self._within(told.get("reason")))
+        return error  # type: ignore[no-any-return]
 
     def _raw(self, call: ServedCall, head: Head) -> Any:
         keeps_length = head.wire or not _has(head, b"content-encoding")

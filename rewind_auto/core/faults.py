@@ -59,7 +59,18 @@ def to_fault(error: BaseException, phase: str) -> tuple[Ending, Fault | None]:
     facts: dict[str, Any] = {}
     if isinstance(error, OSError) and isinstance(error.errno, int):
         facts = {"errno": error.errno, "strerror": str(error.strerror)}
+    if error.args and isinstance(error.args[0], Exception):
+        facts["within"] = _described(error.args[0])
     return Ending.FAULT, Fault(cls.__module__, cls.__qualname__, str(error), phase, facts)
+
+
+def _described(error: Exception, depth: int = 3) -> dict[str, Any]:
+    """An exception that is an argument of another, and its reason, as JSON values."""
+    cls, reason = type(error), getattr(error, "reason", None)
+    told: dict[str, Any] = {"module": cls.__module__, "name": cls.__qualname__, "message": str(error)}
+    if isinstance(reason, Exception) and depth:
+        told["reason"] = _described(reason, depth - 1)
+    return told
 
 
 def trouble(fault: Fault) -> Trouble:

@@ -13,6 +13,7 @@ from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from rewind_auto.core.decode import content_encoding, decode
@@ -255,12 +256,15 @@ def recording(kept: Recording, *, body: bool = True) -> tuple[Recording, tuple[b
             _look_inside(kept, secrets)
         kept.head = replace(kept.head, headers=headers(kept.head.headers, secrets))
     if kept.fault is not None:
-        facts = {
-            name: text(fact, secrets) if isinstance(fact, str) else fact
-            for name, fact in kept.fault.facts.items()
-        }
+        facts = _facts(kept.fault.facts, secrets)
         kept.fault = replace(kept.fault, message=text(kept.fault.message, secrets), facts=facts)
     return kept, secrets
+
+
+def _facts(facts: Any, secrets: tuple[bytes, ...]) -> Any:
+    if isinstance(facts, dict):
+        return {name: _facts(fact, secrets) for name, fact in facts.items()}
+    return text(facts, secrets) if isinstance(facts, str) else facts
 
 
 def _look_inside(kept: Recording, secrets: tuple[bytes, ...]) -> None:

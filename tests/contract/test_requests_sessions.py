@@ -313,3 +313,29 @@ def test_the_library_reads_on_where_the_program_stopped(trial, server, driver):
             return first, response.content, response.text
 
     assert len(trial.check(scenario)) == 1
+
+
+@pytest.mark.parametrize("trouble", ["refused", "no answer", "too many"])
+def test_what_urllib3_said_of_an_error(trial, server, driver, trouble):
+    """Programs look for it in the first argument."""
+    server.on("/v1/x", answer(1, 503) if trouble == "too many" else [CUT])
+    retry = Retry(total=1, backoff_factor=0.0, status_forcelist=[503])
+    if trouble == "refused":
+        server.stop()
+
+    async def scenario():
+        async with driver.client() as client:
+            client.mount(server.url, HTTPAdapter(max_retries=retry))
+            with pytest.raises(requests.RequestException) as caught:
+                client.get(f"{server.url}/v1/x")
+            said = caught.value.args[0]
+            return (
+                type(caught.value),
+                type(said),
+                type(getattr(said, "reason", None)),
+                caught.value.request.url,
+            )
+
+    plain, _ = trial.plain(scenario)
+    assert plain[1].__module__ == "urllib3.exceptions"
+    trial.check(scenario)
