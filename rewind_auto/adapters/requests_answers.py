@@ -104,6 +104,8 @@ class Answers:
         for name, value in answer.headers.items():
             headers.add(name, value)
         options: dict[str, Any] = {} if keeps_length else {"enforce_content_length": False}
+        if hasattr(self._urllib3.HTTPResponse, "url"):  # urllib3 1.26 does not say it
+            options["request_url"] = self._request.path_url
         raw = self._urllib3.HTTPResponse(
             body=answer,
             headers=headers,
@@ -114,7 +116,6 @@ class Answers:
             decode_content=False,
             original_response=answer,
             request_method=self._request.method,
-            request_url=self._request.path_url,
             retries=getattr(self._adapter, "max_retries", None),
             **options,
         )
