@@ -179,6 +179,8 @@ def in_memory(body: Any) -> bytes | None:
     """A request body that need not be read to be known; None for one that does."""
     if body is None:
         return b""
+    if isinstance(body, bytes):
+        return body
     if isinstance(body, str):
         return body.encode("utf-8", "surrogateescape")
     if hasattr(body, "read"):

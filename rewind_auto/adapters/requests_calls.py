@@ -12,6 +12,7 @@ from wrapt import ObjectProxy
 from rewind_auto.adapters import bodies
 from rewind_auto.adapters.requests_answers import Answers
 from rewind_auto.adapters.requests_bodies import Raw, Urllib3Raw, in_memory, upload_of
+from rewind_auto.core import guard
 from rewind_auto.core.faults import to_fault
 from rewind_auto.core.model import Ending, Head, Request
 from rewind_auto.core.seam import Driver, LiveCall, ServedCall, inside, run
@@ -42,11 +43,16 @@ class Sending(ObjectProxy):  # type: ignore[type-arg]
             return self.__wrapped__.send(request, *args, **options)
         driver: Driver = self._self_driver
         drained = None
-        body = in_memory(request.body)
-        if body is None and driver.needs_body:
-            drained = _drain(request.body)
-            body = drained.body
-        internal = to_internal(request, body or b"")
+        try:
+            body = in_memory(request.body)
+            if body is None and driver.needs_body:
+                drained = _drain(request.body)
+            internal = to_internal(request, drained.body if drained else body or b"")
+        except Exception as error:
+            if driver.needs_body:
+                raise
+            guard.report("request of requests", error)
+            return self.__wrapped__.send(request, *args, **options)
         call: Any = run(driver.begin(internal, upgrade="Upgrade" in request.headers))
         if call is not None and hasattr(call, "playback"):
             return self._serve(request, call, drained)
@@ -54,11 +60,11 @@ class Sending(ObjectProxy):  # type: ignore[type-arg]
             return self._send_drained(request, drained, args, options)
         if call is None:
             return self.__wrapped__.send(request, *args, **options)
-        return self._live(request, call, args, options)
+        return self._live(request, call, args, options, streamed=body is None)
 
-    def _live(self, request: Any, call: LiveCall, args: Any, options: Any) -> Any:
+    def _live(self, request: Any, call: LiveCall, args: Any, options: Any, *, streamed: bool) -> Any:
         body = request.body
-        upload, kept = (None, None) if in_memory(body) is not None else upload_of(body, call.limit)
+        upload, kept = upload_of(body, call.limit) if streamed else (None, None)
         try:
             if upload is not None:
                 request.body = upload
@@ -74,7 +80,8 @@ class Sending(ObjectProxy):  # type: ignore[type-arg]
                 request.body = body
         if kept is not None:
             call.uploaded(kept.sent())
-        self._observe(response, call)
+        with guard.swallow("response of requests"):
+            self._observe(response, call)
         return response
 
     def _observe(self, response: Any, call: LiveCall) -> None:
@@ -170,4 +177,9 @@ def to_head(response: Any, *, whole: bool = False) -> Head:
 
 
 def _latin(text: Any) -> bytes:
-    return text if isinstance(text, bytes) else str(text).encode("latin-1", "surrogateescape")
+    if isinstance(text, bytes):
+        return text
+    try:
+        return str(text).encode("latin-1")
+    except UnicodeEncodeError:  # of an adapter of the program's own
+        return str(text).encode("utf-8", "surrogateescape")
