@@ -78,18 +78,23 @@ def apart(stream: Iterable[Any]) -> Iterator[Any]:
         yield data
 
 
-async def aapart(stream: AsyncIterable[Any]) -> AsyncIterator[Any]:
-    """`apart`, asynchronously."""
-    iterator = aiter(stream)
-    while True:
+class AsyncApart:
+    """`apart`, asynchronously. No generator: that would be one more to finalise when it is left suspended."""
+
+    __slots__ = ("_iterator",)
+
+    def __init__(self, stream: AsyncIterable[Any]) -> None:
+        self._iterator = aiter(stream)
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
         token = inside.set(False)
         try:
-            data = await anext(iterator)
-        except StopAsyncIteration:
-            return
+            return await anext(self._iterator)
         finally:
             inside.reset(token)
-        yield data
 
 
 class Kept:
@@ -106,11 +111,19 @@ class Kept:
         self._parts: list[bytes] = []
         self._size = 0
 
-    def add(self, data: bytes) -> None:
-        """A part goes out."""
-        if self._size <= self._limit:
-            self._size += len(data)
-            self._parts.append(data)
+    def add(self, data: Any) -> None:
+        """A part goes out. One of a kind that cannot be sent is the library's to refuse."""
+        if self._size > self._limit:
+            return
+        if isinstance(data, str):
+            data = data.encode("utf-8", "surrogateescape")
+        elif not isinstance(data, bytes):
+            try:
+                data = bytes(memoryview(data))  # a copy: the program may fill its buffer anew
+            except TypeError:
+                return
+        self._size += len(data)
+        self._parts.append(data)
 
     def sent(self) -> bytes:
         """What went out so far; of more than the limit, enough to be more than it."""

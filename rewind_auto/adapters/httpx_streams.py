@@ -118,7 +118,7 @@ class Upload:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         self._kept.restart()
-        async for data in bodies.aapart(self.stream):
+        async for data in bodies.AsyncApart(self.stream):
             self._kept.add(data)
             yield data
 

@@ -207,7 +207,7 @@ class _File(ObjectProxy):  # type: ignore[type-arg]
     def read(self, *args: Any, **options: Any) -> Any:
         data = call_apart(self.__wrapped__.read, *args, **options)
         if data:
-            self._self_kept.add(data.encode() if isinstance(data, str) else data)
+            self._self_kept.add(data)
         return data
 
     def seek(self, *args: Any, **options: Any) -> Any:
@@ -215,13 +215,9 @@ class _File(ObjectProxy):  # type: ignore[type-arg]
         return self.__wrapped__.seek(*args, **options)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.readline, b"")
-
-    def readline(self, *args: Any, **options: Any) -> Any:
-        data = self.__wrapped__.readline(*args, **options)
-        if data:
-            self._self_kept.add(data)
-        return data
+        for line in apart(self.__wrapped__):
+            self._self_kept.add(line)
+            yield line
 
 
 class _Parts:
@@ -234,7 +230,7 @@ class _Parts:
     def __iter__(self) -> Iterator[Any]:
         self._kept.restart()
         for data in apart(self._parts):
-            self._kept.add(data.encode() if isinstance(data, str) else data)
+            self._kept.add(data)
             yield data
 
     def __getattr__(self, name: str) -> Any:

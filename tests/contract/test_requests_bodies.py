@@ -14,6 +14,7 @@ from drivers import RequestsDriver
 from servers import CUT, answer, chunked, reply
 
 from rewind_auto import RewindReplayDivergenceError
+from rewind_auto.adapters.requests_bodies import upload_of
 from rewind_auto.core.model import Ending
 
 LINES = [b"line %d of some length\n" % number for number in range(20)]
@@ -215,6 +216,32 @@ def test_what_has_a_buffer_is_uploaded(trial, server, driver, make):
 
     trial.check(scenario)
     assert trial.recording().request.body == bytes(make())
+
+
+def test_a_buffer_that_is_filled_anew(trial, server, driver):
+    """What was sent is kept, not what the program has put there since."""
+    server.on("/v1/x", answer(1))
+
+    def parts():
+        buffer = bytearray(3)
+        for word in (b"one", b"two"):
+            buffer[:] = word
+            yield buffer
+
+    async def scenario():
+        async with driver.client() as client:
+            return await driver.exchange(client, "POST", f"{server.url}/v1/x", content=parts())
+
+    trial.record(scenario)
+    assert trial.recording().request.body == server.seen[0].body == b"onetwo"
+
+
+@pytest.mark.parametrize("make", [lambda: io.BytesIO(b"a\nb"), lambda: io.StringIO("a\nb")])
+def test_a_file_that_is_uploaded_by_lines(make):
+    """As older releases of requests do with one of unknown length."""
+    upload, kept = upload_of(make(), 1000)
+    assert len(list(itertools.islice(upload, 10))) == 2
+    assert kept.sent() == b"a\nb"
 
 
 def test_a_file_is_sent_again_after_a_redirect(trial, server, driver):
