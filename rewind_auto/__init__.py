@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from rewind_auto.api import install, is_installed, uninstall
     from rewind_auto.core.errors import RewindReplayDivergenceError
     from rewind_auto.predicates import DefaultPredicates, LLMRequest, Predicates
+    from rewind_auto.saved import SavingsSnapshot, savings
+    from rewind_auto.sessions import session
 
 __version__ = "0.1.0"
 
@@ -16,9 +18,12 @@ __all__ = [
     "LLMRequest",
     "Predicates",
     "RewindReplayDivergenceError",
+    "SavingsSnapshot",
     "__version__",
     "install",
     "is_installed",
+    "savings",
+    "session",
     "uninstall",
 ]
 
@@ -27,8 +32,11 @@ _HOME = {
     "LLMRequest": "rewind_auto.predicates",
     "Predicates": "rewind_auto.predicates",
     "RewindReplayDivergenceError": "rewind_auto.core.errors",
+    "SavingsSnapshot": "rewind_auto.saved",
     "install": "rewind_auto.api",
     "is_installed": "rewind_auto.api",
+    "savings": "rewind_auto.saved",
+    "session": "rewind_auto.sessions",
     "uninstall": "rewind_auto.api",
 }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from dataclasses import replace
 from os import PathLike, fspath
 
 from rewind_auto import driver, settings
@@ -70,6 +72,22 @@ def install(
     if current is None or (current.settings, current.predicates) != (wanted, predicates):
         _let_go()
         driver.use(driver.ProcessDriver(wanted, predicates))
+    tripwire.arm(strict=wanted.mode is Mode.REPLAY)
+
+
+def stand_by() -> None:
+    """Hook the libraries for sessions of the program's own; calls outside of one are left alone.
+
+    Unless the environment names a mode: then it is as after `install`.
+
+    Raises:
+        SettingsError: the environment is malformed.
+    """
+    tripwire.join_session()
+    wanted = settings.current()
+    if not os.environ.get("REWIND_MODE"):
+        wanted = replace(wanted, mode=Mode.OFF)
+    driver.use(driver.ProcessDriver(wanted))
     tripwire.arm(strict=wanted.mode is Mode.REPLAY)
 
 

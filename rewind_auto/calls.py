@@ -20,9 +20,9 @@ from rewind_auto.core.seam import Pauses, inside
 
 if TYPE_CHECKING:
     from rewind_auto.describe import Description
-    from rewind_auto.runtime import Runtime
+    from rewind_auto.modes.run import Run
     from rewind_auto.store.contract import Claimed
-    from rewind_auto.telemetry.spans import CallSpan
+    from rewind_auto.telemetry.call_span import CallSpan
 
 
 class _Scope:
@@ -51,12 +51,12 @@ class _Scope:
 class LiveCall:
     """A call that goes out: teed, recorded, traced. `rewind_auto.core.seam.LiveCall`."""
 
-    __slots__ = ("_left", "_pid", "_runtime", "description", "exchange", "step", "waited")
+    __slots__ = ("_left", "_pid", "_run", "description", "exchange", "step", "waited")
 
     def __init__(
-        self, runtime: Runtime, exchange: Exchange, step: Step, description: Description, waited: float
+        self, run: Run, exchange: Exchange, step: Step, description: Description, waited: float
     ) -> None:
-        self._runtime = runtime
+        self._run = run
         self.exchange = exchange
         self.step = step
         self.description = description
@@ -94,13 +94,13 @@ class LiveCall:
         try:
             recording = self.exchange.finish(ending, fault)
             if recording is not None:
-                yield from self._runtime.ended(self, recording)
+                yield from self._run.ended(self, recording)
         except Exception as error:  # noqa: BLE001 - the program must not see it
             guard.report("end of a call", error)
 
     def dropped(self) -> None:
         if not self.exchange.finished:
-            self._runtime.dropped.append(self)
+            self._run.runtime.dropped.append(self)
 
     def leave(self, why: str) -> Pauses[None]:
         self._left = True
@@ -108,7 +108,8 @@ class LiveCall:
             self.step.decision, self.step.note = Decision.BYPASS, why
             recording = self.exchange.finish(Ending.EOF)
             if recording is not None:
-                yield from self._runtime.bypassed(self, recording)
+                self.description.end(self.step, recording)
+                yield from self._run.bypassed(self, recording)
         except Exception as error:  # noqa: BLE001
             guard.report("end of a call", error)
 
@@ -116,15 +117,12 @@ class LiveCall:
 class ServedCall:
     """A call answered from a recording. `rewind_auto.core.seam.ServedCall`."""
 
-    __slots__ = ("_claimed", "_description", "_ended", "_playback", "_runtime", "_speed", "step")
+    __slots__ = ("_claimed", "_description", "_ended", "_playback", "_run", "step")
 
-    def __init__(
-        self, runtime: Runtime, step: Step, claimed: Claimed, description: Description, speed: float
-    ) -> None:
-        self._runtime = runtime
+    def __init__(self, run: Run, step: Step, claimed: Claimed, description: Description) -> None:
+        self._run = run
         self._claimed = claimed
         self._description = description
-        self._speed = speed
         self._playback: Playback | None = None
         self._ended = False
         self.step = step
@@ -135,7 +133,7 @@ class ServedCall:
 
     def playback(self) -> Playback:
         if self._playback is None:
-            self._playback = Playback(self.recording, self._speed)
+            self._playback = Playback(self.recording, self._run.settings.speed)
         return self._playback
 
     def end(self) -> None:
@@ -161,5 +159,5 @@ class ServedCall:
             source_fingerprint=str(step.fingerprint) if step.fingerprint else None,
         )
         with guard.swallow("divergence"):
-            self._runtime.diverged(step, str(error))
+            self._run.diverged(step, str(error))
         return error

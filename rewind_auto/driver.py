@@ -9,6 +9,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
+from rewind_auto import inner
 from rewind_auto.core import guard
 from rewind_auto.core.errors import RewindReplayDivergenceError
 from rewind_auto.providers.hosts import HostGate
@@ -33,13 +34,18 @@ class ProcessDriver:
     def __init__(self, settings: Settings, predicates: Predicates | None = None) -> None:
         self.settings = settings
         self.predicates = predicates
-        self.needs_body = settings.mode not in ("record", "off")
+        self._looks_up = settings.mode not in ("record", "off")
         self._lock = threading.Lock()
         self._runtime: Runtime | None = None
         gate = HostGate(settings.llm_hosts)
         # With predicates every request has to be looked at: a URL alone does not answer for them.
         self.wants: Any = gate if predicates is None else lambda _host, _port: True
         self.is_llm_host = gate
+
+    @property
+    def needs_body(self) -> bool:
+        """See `rewind_auto.core.seam.Driver.needs_body`."""
+        return self._looks_up or inner.is_looked_up()
 
     def begin(self, request: Request, *, upgrade: bool = False) -> Pauses[LiveCall | ServedCall | None]:
         """See `rewind_auto.core.seam.Driver.begin`."""

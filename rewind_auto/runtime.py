@@ -6,35 +6,37 @@ import atexit
 import os
 import shlex
 import sys
+import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
+from rewind_auto import inner
 from rewind_auto.calls import LiveCall, ServedCall
-from rewind_auto.core import guard, lane
+from rewind_auto.core import guard
 from rewind_auto.core.address import port_of
-from rewind_auto.core.callsite import call_site
-from rewind_auto.core.canonical import Canonicalizer
-from rewind_auto.core.errors import RewindReplayDivergenceError, StoreBusyError, StoreError
-from rewind_auto.core.exchange import Exchange
-from rewind_auto.core.model import Decision, Ending, Kind, Mode, Recording, Request, Session, Step
-from rewind_auto.core.seam import Pauses, run
-from rewind_auto.describe import Description, ended, host_class, route_of
+from rewind_auto.core.canonical import Canonicalizer, digest
+from rewind_auto.core.errors import RewindReplayDivergenceError, StoreBusyError
+from rewind_auto.core.model import Ending, Mode, Request, Session
+from rewind_auto.core.seam import Pauses
+from rewind_auto.core.seam import run as run_through
+from rewind_auto.describe import host_class, session_key
+from rewind_auto.modes.run import PATIENCE, REPLAY_PATIENCE, Run
 from rewind_auto.store import open_store
 from rewind_auto.store.behind import Behind
 from rewind_auto.telemetry.spans import Tracing
+from rewind_auto.values import split_fork
 
 if TYPE_CHECKING:
     from rewind_auto.driver import ProcessDriver
 
 T = TypeVar("T")
 
-PATIENCE = 0.050  # seconds that the store may hold up a live call, in all
-REPLAY_PATIENCE = 10.0  # seconds; a replay cannot go on without its store, and no live call waits for it
 _PAUSE = 0.001
+_KEYED = 1000  # traces or conversations at once; one that comes again after that joins its session again
 _EXPORTER = b"OTel-OTLP-Exporter-Python"  # its requests are about calls, and are none themselves
 _EXIT = 2.0  # seconds at exit for what is still to be written
 
@@ -45,53 +47,109 @@ class Runtime:
     def __init__(self, driver: ProcessDriver) -> None:
         settings = driver.settings
         self.settings = settings
-        self.mode = Mode(settings.mode)
         self.driver = driver
         self.store = open_store(settings.store)
         self.behind = Behind()
         self.tracing = Tracing(settings.otlp, os.environ)
         self.canonicalizer = Canonicalizer(settings.ignore, host_class)
-        self.session = Session(
+        self.patience = PATIENCE
+        self.open: set[LiveCall] = set()
+        self.dropped: deque[LiveCall] = deque()  # whose bodies nobody has any more; ended when there is time
+        session = Session(
             id=settings.session_id,
             name=settings.session_name or _program(),
-            mode=self.mode,
+            mode=Mode(settings.mode),
             started_at=time.time(),
             command=tuple(shlex.split(settings.command)) if settings.command else tuple(sys.orig_argv),
             pid=settings.root_pid or os.getpid(),
         )
-        lane.restart()
-        self._joined = False
-        self._patience = PATIENCE
-        self._open: set[LiveCall] = set()
-        self.dropped: deque[LiveCall] = deque()  # whose bodies nobody has any more; ended when there is time
-        self._diverged: list[str] = []
-        if self.mode is Mode.REPLAY:
-            from rewind_auto.replay import Replay
-
-            self.replay: Replay | None = Replay(self)
-        else:
-            self.replay = None
+        self.run = Run(self, settings, session)
+        self._keys = threading.Lock()
+        self._keyed: OrderedDict[str, Run] = OrderedDict()  # of REWIND_SESSION_BY, the least recent first
         atexit.register(self.close)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._open.clear)  # the parent finishes its own calls
+            os.register_at_fork(after_in_child=self.open.clear)  # the parent finishes its own calls
 
     def begin(self, request: Request, *, upgrade: bool) -> Pauses[LiveCall | ServedCall | None]:
         """See `rewind_auto.core.seam.Driver.begin`."""
+        run: Run | None = self.run
         try:
             if not self._is_ours(request):
                 return None
             self._end_dropped()
-            if self.replay is not None:
-                return (yield from self.replay.begin(request, upgrade=upgrade))
-            return (yield from self._record(request, upgrade=upgrade))
+            run = self._run_of(request)
+            if run is None:
+                return None
+            return (yield from run.begin(request, upgrade=upgrade))
         except Exception as error:
-            if self.mode is Mode.REPLAY:  # the one mode that must not let a call out
+            if run is not None and run.strict:  # the one mode that must not let a call out
                 message = f"strict replay: internal error, nothing was sent: {type(error).__name__}: {error}"
                 with guard.swallow("divergence"):
-                    self.diverged(self.describe(request)[0], message)
+                    run.diverged(run.describe(request)[0], message)
                 raise RewindReplayDivergenceError(message) from error
             guard.report("begin of a call", error)
             return None
+
+    def _run_of(self, request: Request) -> Run | None:
+        """The session that a call belongs to. None: one whose calls are left alone."""
+        opened = inner.current()
+        if opened is not None:
+            return opened.run
+        if self.run.session.mode is Mode.OFF:
+            return None
+        key = session_key(self.settings.session_by, request) if self.settings.session_by else ""
+        if not key:
+            return self.run
+        with self._keys:
+            run = self._keyed.get(key)
+            if run is None:
+                run = self._keyed[key] = self._run_by(key)
+                if len(self._keyed) > _KEYED:
+                    self._keyed.popitem(last=False)[1].finish()
+            self._keyed.move_to_end(key)
+        return run
+
+    def _run_by(self, key: str) -> Run:
+        """The session of one trace or conversation; every process of a server makes it the same one."""
+        own = self.run.session
+        session = Session(
+            id=digest(f"{own.id} {key}".encode()).hex(),
+            name=key,
+            mode=own.mode,
+            started_at=time.time(),
+            command=own.command,
+            pid=own.pid,
+        )
+        settings = replace(self.settings, source=None)
+        return Run(self, settings, session, outer=self.run, named=self.settings.session_by != "trace")
+
+    def check_source(self, mode: Mode, source: str) -> None:
+        """Make sure that a session answers to a REF.
+
+        Raises:
+            UnknownReferenceError: none, or more than one.
+            StoreError: the store cannot be used.
+        """
+        ref = split_fork(source)[0] if mode is Mode.FORK else source
+        run_through(self.patiently(lambda: self.store.resolve(ref, for_replay=True), REPLAY_PATIENCE))
+
+    def open_run(self, name: str, mode: Mode, source: str | None, *, speed: float | None) -> Run:
+        """The run of a session of the program's own: see `rewind_auto.session`."""
+        opened = inner.current()
+        around = opened.run if opened is not None else None
+        outer = around or (None if self.run.session.mode is Mode.OFF else self.run)
+        settings = replace(self.settings, mode=mode, source=source)
+        if speed is not None:
+            settings = replace(settings, speed=speed)
+        session = Session(
+            id=os.urandom(16).hex(),
+            name=name or self.run.session.name,
+            mode=mode,
+            started_at=time.time(),
+            command=self.run.session.command,
+            pid=os.getpid(),
+        )
+        return Run(self, settings, session, outer=outer, named=bool(name))
 
     def _end_dropped(self) -> None:
         while self.dropped:
@@ -118,109 +176,6 @@ class Runtime:
             )
             return False
 
-    def describe(self, request: Request) -> tuple[Step, Description]:
-        """A step for this request, not yet numbered, and what is known of it."""
-        route = route_of(request.method, request.url, self.settings.llm_hosts)
-        step = Step(
-            self.session.id,
-            0,
-            kind=Kind.LLM if route.operation else Kind.HTTP,
-            lane=lane.current(),
-            method=request.method,
-            url=request.url,
-            library=request.library,
-            provider=route.provider,
-            operation=route.operation,
-            started_at=time.time(),
-            call_site=call_site(),
-        )
-        return step, Description(route, request)
-
-    # --- record
-
-    def _record(self, request: Request, *, upgrade: bool) -> Pauses[LiveCall | None]:
-        if upgrade:
-            return None
-        step, description = self.describe(request)
-        step.fingerprint = self.canonicalizer.fingerprint(request)
-        waited = yield from self._reserve(step)
-        description.start(step, self.session, self.tracing)
-        exchange = Exchange(
-            request,
-            limit=self.settings.max_body,
-            ended=lambda head, body: ended(description.route, head, body),
-        )
-        call = LiveCall(self, exchange, step, description, waited)
-        self._open.add(call)
-        return call
-
-    def _reserve(self, step: Step) -> Pauses[float]:
-        """Number the step before it is sent. With the store busy it stays unnumbered until it is written."""
-
-        def attempt() -> int:
-            self.join()
-            return self.store.reserve(step.session)
-
-        started = time.monotonic()
-        try:
-            step.step = yield from self.patiently(attempt, self._patience)
-        except StoreBusyError:
-            self._lose_patience()
-        except StoreError as error:
-            guard.warn_once("store", f"nothing is recorded: {error}")
-            step.decision, step.note = Decision.BYPASS, "store unavailable"
-        return time.monotonic() - started
-
-    def ended(self, call: LiveCall, recording: Recording) -> Pauses[None]:
-        """A live call is over: describe it, trace it, keep it."""
-        self._open.discard(call)
-        step, exchange = call.step, call.exchange
-        head, fault = recording.head, recording.fault
-        step.status = head.status if head else None
-        step.error = f"{fault.name}: {fault.message}" if fault else None
-        step.complete = recording.complete
-        step.chunks = sum(1 for length, _ in recording.cuts if length)
-        step.duration_ms = round(recording.end_us / 1000, 3)
-        step.first_chunk_ms = round(recording.cuts[0][1] / 1000, 3) if recording.cuts else None
-        if recording.ending is Ending.CANCELLED and step.error is None:
-            step.error = "cancelled"
-        if exchange.streamed_upload:
-            step.fingerprint = self.canonicalizer.fingerprint(recording.request)
-        call.description.finish(step, recording)
-        if exchange.oversized:
-            step.decision, step.note = Decision.BYPASS, f"larger than {self.settings.max_body} bytes"
-        if step.decision is Decision.BYPASS:
-            yield from self.bypassed(call, recording)
-        else:
-            yield from self._save(step, recording, self._patience - call.waited)
-
-    def bypassed(self, call: LiveCall, recording: Recording) -> Pauses[None]:
-        """A call that is left alone is still a step, without content."""
-        self._open.discard(call)
-        if call.step.note != "store unavailable":
-            call.step.url = recording.request.url
-            yield from self._save(call.step, None, self._patience - call.waited)
-
-    def _save(self, step: Step, recording: Recording | None, patience: float) -> Pauses[None]:
-        save = self.store.prepare(step, recording)
-
-        def attempt() -> int:
-            self.join()
-            return save()
-
-        try:
-            yield from self.patiently(attempt, patience)
-        except GeneratorExit:  # the caller cannot wait
-            self.behind.submit(attempt)
-            raise
-        except StoreBusyError:
-            self._lose_patience()
-            self.behind.submit(attempt)
-        except StoreError as error:
-            guard.warn_once("store", f"a recording was lost: {error}")
-        else:
-            self._patience = PATIENCE
-
     def patiently(self, attempt: Callable[[], T], patience: float) -> Pauses[T]:
         """Try until the store is not busy, or ``patience`` seconds are over.
 
@@ -236,62 +191,28 @@ class Runtime:
                     raise
             yield _PAUSE
 
-    def _lose_patience(self) -> None:
+    def lose_patience(self) -> None:
+        """Wait for the store no more, until it is free again."""
         # Waiting once more at every call would hold a program up for as long as the lock is held.
-        self._patience = 0.0
+        self.patience = 0.0
         guard.warn_once(
             "busy", "the store is locked by another process; recordings are written as soon as it is free"
         )
-
-    def join(self) -> None:
-        """Make this process's session known to the store."""
-        if not self._joined:
-            self.store.begin(self.session)
-            self._joined = True
-
-    # --- replay
-
-    def note_divergence(self, message: str) -> None:
-        """Remember a divergence for the summary at the end."""
-        self._diverged.append(message)
-
-    def diverged(self, step: Step, message: str) -> None:
-        """Keep, as a step of its own, that ``step`` was not to be had, or not all that was asked of it."""
-        self.note_divergence(message)
-        blocked = replace(step, step=0, decision=Decision.BLOCKED, match=None, source=None, note=message)
-        run(self.patiently(self.store.prepare(blocked, None), REPLAY_PATIENCE))
 
     def close(self) -> None:
         """Finish what is open: bodies nobody read to the end, writes that wait, spans."""
         atexit.unregister(self.close)
         with guard.swallow("exit"):
-            for call in list(self._open):
+            for call in list(self.open):
                 # A daemon thread was waiting for the answer: in a replay it waits again.
                 waiting = call.exchange.response_head is None
                 for _ in call.end(Ending.CANCELLED if waiting else Ending.CLOSED):
                     break
             self.behind.flush(_EXIT)
             self.tracing.close()
-            if self._joined:
-                self._finish_session()
+            for run in (*self._keyed.values(), self.run):
+                run.finish()
             self.store.close()
-
-    def _finish_session(self) -> None:
-        if self._diverged and not self.settings.supervised:
-            guard.say(
-                f"{len(self._diverged)} call(s) diverged from the recording; the first:\n{self._diverged[0]}"
-            )
-        if not self.settings.supervised:
-            root = os.getpid() == self.session.pid
-            status = "diverged" if self._diverged else "completed" if root else "running"
-            try:
-                run(self.patiently(lambda: self.store.finish(self.session.id, status), PATIENCE))
-            except StoreBusyError:
-                guard.warn_once(
-                    "busy", "the store is locked by another process: this session's end is not noted"
-                )
-            except StoreError as error:
-                guard.warn_once("store", f"this session's end is not noted: {error}")
 
 
 def _is_exporters(request: Request) -> bool:

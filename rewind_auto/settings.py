@@ -37,10 +37,11 @@ class Option:
 class Settings:
     """What was asked for, read and checked.
 
-    ``store`` is an absolute path. ``source`` is a REF, for a fork with ``@STEP``. ``speed`` is a factor on
-    recorded time, 0 for none of it. ``cache_ttl`` is in seconds, None for ever; ``max_body`` in bytes.
-    ``otlp`` is None, ``"1"`` (the OTEL_* variables say where to) or an http(s) URL. ``root_pid`` is the
-    process whose end is the session's, 0 for this one; ``supervised``: the verdict is given by its parent.
+    ``store`` and ``prices`` are absolute paths. ``source`` is a REF, for a fork with ``@STEP``. ``speed`` is
+    a factor on recorded time, 0 for none of it. ``cache_ttl`` is in seconds, None for ever; ``max_body`` in
+    bytes. ``otlp`` is None, ``"1"`` (the OTEL_* variables say where to) or an http(s) URL. ``session_by`` is
+    "trace", "header:NAME" or "". ``root_pid`` is the process whose end is the session's, 0 for this one;
+    ``supervised``: the verdict is given by its parent.
     """
 
     mode: Mode = Mode.RECORD
@@ -59,7 +60,9 @@ class Settings:
     ignore: tuple[str, ...] = ()
     max_body: int = 64 << 20
     otlp: str | None = None
+    session_by: str = ""
     allow_unused: bool = False
+    prices: str | None = None
 
 
 # fmt: off
@@ -90,6 +93,10 @@ OPTIONS: tuple[Option, ...] = (
            "JSON paths left out of the fingerprint, separated by commas"),
     Option("", "REWIND_MAX_BODY", "max_body", values.read_size,
            "bytes above which a call is not recorded; or 512k, 64m (default)"),
+    Option("", "REWIND_SESSION_BY", "session_by", values.read_session_by,
+           "process (default), trace or header:NAME: each trace or conversation is a session of its own"),
+    Option("", "REWIND_PRICES", "prices", values.read_file,
+           "file with prices of your own, TOML or JSON"),
     Option("", "REWIND_SESSION_ID", "session_id", values.read_text,
            "the session to write to; set by the first process of a run"),
     Option("", "REWIND_ROOT_PID", "root_pid", values.read_pid,
@@ -119,8 +126,15 @@ def load(environ: Mapping[str, str]) -> Settings:
             except ValueError as error:
                 raise SettingsError(f"{option.variable}={text!r}: {error}") from None
     settings = Settings(**read)
-    if settings.mode is Mode.REPLAY and settings.source is None:
-        raise SettingsError("REWIND_MODE=replay needs a session to replay: REWIND_FROM is not set")
+    if settings.mode in (Mode.REPLAY, Mode.FORK):
+        mode, source = settings.mode, settings.source
+        if source is None:
+            raise SettingsError(f"REWIND_MODE={mode} needs a session to {mode}: REWIND_FROM is not set")
+        if mode is Mode.FORK:
+            try:
+                values.split_fork(source)
+            except ValueError as error:
+                raise SettingsError(f"REWIND_FROM={source!r}: {error}") from None
     return settings
 
 

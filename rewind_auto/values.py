@@ -18,9 +18,17 @@ def read_mode(text: str) -> Mode:
     word = text.strip().lower()
     if word not in set(Mode):
         raise ValueError(f"not one of {', '.join(Mode)}")
-    if word in (Mode.CACHE, Mode.FORK):
-        raise ValueError(_NOT_YET)
     return Mode(word)
+
+
+def split_fork(text: str) -> tuple[str, int | None]:
+    """``REF`` or ``REF@STEP`` in two. What follows an ``@`` and is no number belongs to the REF."""
+    ref, at, step = text.rpartition("@")
+    if not (at and ref and step.isascii() and step.isdigit()):
+        return text, None
+    if not int(step):
+        raise ValueError("steps are numbered from 1")
+    return ref, int(step)
 
 
 def read_text(text: str) -> str:
@@ -51,6 +59,20 @@ def read_store(text: str) -> str:
         if not rest.startswith("/") or path in ("", ":memory:"):
             raise ValueError("names no file: sqlite:///PATH")
     return os.path.abspath(os.path.expanduser(path))
+
+
+def read_file(text: str) -> str:
+    return os.path.abspath(os.path.expanduser(read_text(text)))
+
+
+def read_session_by(text: str) -> str:
+    word = text.strip()
+    kind, colon, name = word.partition(":")
+    if kind == "header" and colon and name.isascii() and name.isprintable() and " " not in name and name:
+        return f"header:{name.lower()}"
+    if word in ("process", "trace"):
+        return "" if word == "process" else word
+    raise ValueError("not process, trace or header:NAME")
 
 
 def read_hosts(text: str) -> tuple[str, ...]:

@@ -35,6 +35,9 @@ def test_nothing_set_is_the_default() -> None:
     [
         ("REWIND_MODE", " Record ", Mode.RECORD),
         ("REWIND_MODE", "off", Mode.OFF),
+        ("REWIND_MODE", "cache", Mode.CACHE),
+        ("REWIND_SESSION_BY", "header:X-Chat", "header:x-chat"),
+        ("REWIND_SESSION_BY", "process", ""),
         ("REWIND_FROM", "trace:abc", "trace:abc"),
         ("REWIND_SESSION_NAME", " nightly run ", "nightly run"),
         ("REWIND_STORE", "/a/../b.db", "/b.db"),
@@ -72,8 +75,8 @@ def test_accepted(variable: str, text: str, value: object) -> None:
     ("variable", "text"),
     [
         ("REWIND_MODE", "foo"),
-        ("REWIND_MODE", "cache"),
-        ("REWIND_MODE", "fork"),
+        ("REWIND_SESSION_BY", "header:"),
+        ("REWIND_SESSION_BY", "user"),
         ("REWIND_FROM", "  "),
         ("REWIND_SESSION_NAME", "last"),
         ("REWIND_SESSION_NAME", "trace:1"),

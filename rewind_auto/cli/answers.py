@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from rewind_auto.cli import output
 from rewind_auto.core.decode import decode
 from rewind_auto.core.model import Headers, Recording
-from rewind_auto.providers import registry, wire
+from rewind_auto.providers import reading, registry, wire
 from rewind_auto.providers.info import Part, ResponseInfo
 
 _ARGUMENT = 40  # characters of one argument of a tool call
@@ -66,12 +66,4 @@ def complaint(recording: Recording) -> str:
     if recording.head is None:
         return ""
     body = decode(recording.head, recording.body)
-    said: Any = body.decode("utf-8", "replace")
-    with suppress(ValueError, RecursionError):
-        said = json.loads(said)
-    if isinstance(said, list) and said:  # Gemini's streams
-        said = said[0]
-    for key in ("error", "message", "detail"):
-        if isinstance(said, dict) and key in said:
-            said = said[key]
-    return output.one_line(said if isinstance(said, str) else json.dumps(said, ensure_ascii=False))
+    return output.one_line(reading.complaint(body) or body.decode("utf-8", "replace"))

@@ -13,15 +13,17 @@ from rich.text import Text
 
 from rewind_auto.cli import answers, output
 from rewind_auto.core.decode import content_encoding, decode
-from rewind_auto.core.model import Headers, Recording, Session, Step
+from rewind_auto.core.model import Decision, Headers, Recording, Session, Step
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from rewind_auto.pricing import Prices
+
 _LABEL = 13  # characters
 
 
-def show(console: Console, session: Session, step: Step, recording: Recording | None) -> None:
+def show(console: Console, session: Session, step: Step, recording: Recording | None, prices: Prices) -> None:
     """Print a step. Nothing is cut: lines that are too long for the terminal are left to it."""
     title = Text.assemble(
         (f"step {step.step}", "bold"),
@@ -29,16 +31,16 @@ def show(console: Console, session: Session, step: Step, recording: Recording | 
         (output.short(session.id), "yellow"),
     )
     console.print(Rule(title, align="left", style="dim"))
-    console.print(_facts(step), soft_wrap=True)
+    console.print(_facts(step, prices), soft_wrap=True)
     if recording is not None:
         for part in (*_request(recording), *_response(recording)):
             console.print(part, soft_wrap=True)
     console.print()
 
 
-def _facts(step: Step) -> Text:
+def _facts(step: Step, prices: Prices) -> Text:
     facts = Text()
-    for name, value in _named(step):
+    for name, value in _named(step, prices):
         if value:
             facts.append(name.ljust(_LABEL), "dim")
             facts.append(
@@ -52,7 +54,7 @@ def _style(name: str, step: Step) -> str:
     return {"decision": output.COLOURS[step.decision], "error": "red", "note": "yellow"}.get(name, "")
 
 
-def _named(step: Step) -> Iterator[tuple[str, str]]:
+def _named(step: Step, prices: Prices) -> Iterator[tuple[str, str]]:
     source = step.source
     yield "decision", f"{step.decision}, {step.match} match" if step.match else step.decision
     yield "source", f"step {source.step} of session {source.session}" if source else ""
@@ -65,6 +67,7 @@ def _named(step: Step) -> Iterator[tuple[str, str]]:
         "tokens",
         ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in (step.usage or {}).items()),
     )
+    yield "saved" if step.decision is Decision.HIT else "cost", output.money(prices.of_step(step))
     yield "trace", f"{step.trace_id}, span {step.span_id}" if step.trace_id else ""
     yield "fingerprint", str(step.fingerprint or "")
     yield "error", step.error or ""

@@ -34,12 +34,10 @@ def show(settings: Settings, command: Sequence[str], overrides: Mapping[str, str
         RewindError: it would be refused.
     """
     rows = [("mode", str(settings.mode)), ("name", overrides["REWIND_SESSION_NAME"] or "(the command's)")]
-    if settings.mode is Mode.REPLAY:
-        from rewind_auto.store import open_store
+    if settings.mode in (Mode.REPLAY, Mode.FORK):
+        from rewind_auto.cli.source import find
 
-        store = open_store(settings.store, create=False)
-        source = store.resolve(settings.source or "", for_replay=True)
-        store.close()
+        source, _ = find(settings)
         rows.append(("source", f"{source.name} {source.id}, {source.steps} steps"))
     else:
         header.check(settings.store)

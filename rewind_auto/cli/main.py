@@ -18,6 +18,7 @@ USAGE = 2
 VERBS = {
     "sessions": "list the recorded sessions, newest first",
     "show": "show a session's steps, or one step in full",
+    "stats": "add up what was spent, and what replays saved: tokens, money, time",
     "path": "print the directory that PYTHONPATH needs for the agent to load",
     "doctor": "check the installation and what is set",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import sys
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from rewind_auto.pricing import Prices
+    from rewind_auto.spending import Amount
     from rewind_auto.store.contract import Store
 
 COLOURS = {
@@ -35,6 +38,7 @@ _PIPED_WIDTH = 100
 _LEAST_WIDTH = 20  # for what is wrapped, however narrow the terminal
 # (below so many seconds, unit, number of them in a second, decimals); the limits are what rounds up
 _UNITS = ((0.00995, "ms", 1000, 1), (0.9995, "ms", 1000, 0), (9.995, "s", 1, 2), (59.95, "s", 1, 1))
+_ROUGHLY = ((1e3, "k"), (1e6, "M"), (1e9, "G"))
 
 # What a terminal would obey or be misled by: controls but for tab and newline, and changes of direction.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -66,6 +70,17 @@ def existing_store(options: argparse.Namespace) -> Store:
     return open_store(path, create=False)
 
 
+def prices() -> Prices:
+    """What is known of prices, with those of REWIND_PRICES before all others.
+
+    Raises:
+        SettingsError: that file cannot be read, or makes no sense.
+    """
+    from rewind_auto import price_file
+
+    return price_file.load(load({"REWIND_PRICES": os.environ.get("REWIND_PRICES", "")}).prices)
+
+
 # --- for programs
 
 
@@ -85,6 +100,7 @@ def session_json(session: Session) -> dict[str, Any]:
         "status": session.status,
         "parent": session.parent,
         "fork_step": session.fork_step,
+        "outer": session.outer,
         "started_at": iso(session.started_at),
         "ended_at": iso(session.ended_at),
         "command": list(session.command),
@@ -202,6 +218,40 @@ def duration(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes_left = divmod(minutes, 60)
     return f"{hours} h {minutes_left:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def money(usd: float | None) -> str:
+    """US dollars, with two digits that count where it is little; nothing for None."""
+    if usd is None:
+        return ""
+    if usd >= 1:
+        return f"${usd:,.2f}"
+    decimals = 3 if usd >= 0.01 else 1 - math.floor(math.log10(usd)) if usd else 0  # noqa: PLR2004 - a cent
+    return f"${usd:.{decimals}f}"
+
+
+def rough(number: int) -> str:
+    """A count in four digits or less: ``9,999``, ``12.3 k``, ``761 M``."""
+    if number < 10_000:  # noqa: PLR2004
+        return f"{number:,}"
+    # From what rounds up to a thousand on, the next unit.
+    size, unit = next(((size, unit) for size, unit in _ROUGHLY if number < 999.5 * size), _ROUGHLY[-1])
+    scaled = number / size
+    decimals = 0 if scaled >= 99.95 else 1 if scaled >= 9.995 else 2  # noqa: PLR2004
+    return f"{scaled:,.{decimals}f} {unit}"
+
+
+def amount(spent: Amount) -> str:
+    """``1,250 → 16 tokens, $0.0012, 4.10 s of waiting``."""
+    tokens = f"{spent.input_tokens:,} → {spent.output_tokens:,} tokens"
+    usd = money(spent.cost_usd) if spent.input_tokens or spent.output_tokens else ""
+    return ", ".join(filter(None, (tokens, usd, f"{duration(spent.time_s)} of waiting")))
+
+
+def advise_prices(console: Console, known: Prices) -> None:
+    """Say how to see money, where none could be shown."""
+    if known.missing:
+        console.print("tokens only; for money: pip install 'rewind-auto[prices]'", style="dim")
 
 
 def elapsed(session: Session) -> float | None:

@@ -28,18 +28,13 @@ _REF = "REF is a session id, a unique prefix of one, a name (its newest), last, 
 _MODES = (
     # (flag, metavar of its value or None, mode, help)
     ("--record", None, Mode.RECORD, "send every call and record it (default)"),
-    (
-        "--cache",
-        None,
-        Mode.CACHE,
-        "answer what any session has recorded, record the rest (not yet available)",
-    ),
+    ("--cache", None, Mode.CACHE, "answer what any session has recorded, send and record the rest"),
     ("--replay", "REF", Mode.REPLAY, "answer from a session and send nothing; exit 86 if the run diverges"),
     (
         "--fork",
         "REF[@STEP]",
         Mode.FORK,
-        "answer from a session up to a step, then go live (not yet available)",
+        "answer from a session up to a step (or the first change), then live",
     ),
     ("--off", None, Mode.OFF, "run the command as it is"),
 )
@@ -76,7 +71,12 @@ def run(argv: Sequence[str]) -> int:
             return supervise.replay(settings, command, overrides)
         if settings.mode is Mode.OFF:
             return _become(command, _applied(os.environ, {**overrides, "REWIND_MODE": Mode.OFF}))
-        header.check(settings.store)
+        if settings.mode is Mode.FORK:
+            from rewind_auto.cli.source import find
+
+            _, overrides["REWIND_FROM"] = find(settings)
+        else:
+            header.check(settings.store)
         return _become(command, launch.environment(os.environ, overrides))
     except (RewindError, FileNotFoundError) as error:
         print(f"{PROG}: {error}", file=sys.stderr)
@@ -158,8 +158,6 @@ def _flags(options: Sequence[str]) -> dict[str, Any]:
     mode = given.pop("mode", None)
     if mode is not None:
         given["REWIND_MODE"], given["REWIND_FROM"] = mode
-        if mode[0] in (Mode.CACHE, Mode.FORK):
-            raise RewindError(f"--{mode[0]}: not yet available in this release")
     return given
 
 

@@ -14,6 +14,7 @@ from rewind_auto.core.errors import RewindError
 from rewind_auto.core.model import Headers, Recording, Session, Step
 
 if TYPE_CHECKING:
+    from rewind_auto.pricing import Prices
     from rewind_auto.store.contract import Store
 
 
@@ -34,29 +35,31 @@ def run(options: argparse.Namespace) -> int:
         StoreError: the store cannot be read.
         UnknownReferenceError: no session, or more than one, answers to the REF.
         RewindError: the session has no such step.
+        SettingsError: the user's prices cannot be read.
     """
+    prices = output.prices()
     with closing(output.existing_store(options)) as store:
         session = store.resolve(options.ref)
         steps = store.steps(session.id)
         if options.step is not None:
             steps = [_pick(session, steps, options.step)]
         if options.json:
-            described = (_described(store, step, content=options.content) for step in steps)
+            described = (_described(store, step, prices, content=options.content) for step in steps)
             output.print_json({"session": output.session_json(session), "steps": described})
         elif options.content or options.step is not None:
             from rewind_auto.cli import in_full
 
             console = output.console()
             for step in steps:
-                in_full.show(console, session, step, store.recording(session.id, step.step))
+                in_full.show(console, session, step, store.recording(session.id, step.step), prices)
         else:
             from rewind_auto.cli import trace
 
-            trace.show(output.console(), store, session, steps)
+            trace.show(output.console(), store, session, steps, prices)
     return 0
 
 
-def step_json(step: Step) -> dict[str, Any]:
+def step_json(step: Step, prices: Prices) -> dict[str, Any]:
     """A step as ``--json`` prints it."""
     source = step.source
     return {
@@ -77,7 +80,7 @@ def step_json(step: Step) -> dict[str, Any]:
         "complete": step.complete,
         "chunks": step.chunks,
         "usage": step.usage,
-        "cost_usd": None,
+        "cost_usd": prices.of_step(step),
         "started_at": output.iso(step.started_at),
         "duration_ms": step.duration_ms,
         "first_chunk_ms": step.first_chunk_ms,
@@ -118,8 +121,8 @@ def _pick(session: Session, steps: Sequence[Step], number: int) -> Step:
     raise RewindError(f"session {output.short(session.id)} has no step {number}: {there}")
 
 
-def _described(store: Store, step: Step, *, content: bool) -> dict[str, Any]:
-    described = step_json(step)
+def _described(store: Store, step: Step, prices: Prices, *, content: bool) -> dict[str, Any]:
+    described = step_json(step, prices)
     if content:
         described |= content_json(store.recording(step.session, step.step))
     return described

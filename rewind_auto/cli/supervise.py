@@ -12,20 +12,17 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn
 
 from rewind_auto.boot import launch
-from rewind_auto.core.errors import StoreBusyError, StoreError
+from rewind_auto.core.errors import StoreError
 from rewind_auto.core.model import Mode, Session, Step
 from rewind_auto.settings import Settings
 
 if TYPE_CHECKING:
     from rewind_auto.store.contract import Verdict
 
-_T = TypeVar("_T")
-
 DIVERGED = 86
-_PATIENCE, _PAUSE = 10.0, 0.01  # seconds
 _LISTED = 5  # unused steps named in the summary
 
 # Not to be blocked: the kernel raises these at the instruction that is at fault.
@@ -42,11 +39,11 @@ def replay(settings: Settings, command: Sequence[str], overrides: Mapping[str, s
         StoreError: there is no store, or it cannot be used.
     """
     from rewind_auto.cli import run
+    from rewind_auto.cli.source import find, patiently
     from rewind_auto.store import open_store
 
-    reference = settings.source or ""
+    source, pinned = find(settings)
     store = open_store(settings.store, create=False)
-    source = _patiently(lambda: store.resolve(reference, for_replay=True))
     session = Session(
         id=overrides["REWIND_SESSION_ID"] or "",
         name=overrides["REWIND_SESSION_NAME"] or "",
@@ -56,12 +53,10 @@ def replay(settings: Settings, command: Sequence[str], overrides: Mapping[str, s
         command=tuple(command),
         pid=os.getpid(),
     )
-    # The id, because "last" would soon be this session itself.
-    environ = launch.environment(os.environ, {**overrides, "REWIND_FROM": source.id})
-    store.close()
+    environ = launch.environment(os.environ, {**overrides, "REWIND_FROM": pinned})
 
     def begin() -> None:
-        _patiently(lambda: store.begin(session))
+        patiently(lambda: store.begin(session))
         store.close()  # for as long as the command takes
 
     try:
@@ -70,7 +65,7 @@ def replay(settings: Settings, command: Sequence[str], overrides: Mapping[str, s
         return run.failure(command, error)
     try:
         begin()  # as a rule it has
-        verdict = _patiently(lambda: store.verdict(session.id))
+        verdict = patiently(lambda: store.verdict(session.id))
     except StoreError as error:
         print(f"rewind-run: no verdict on this replay: {error}", file=sys.stderr)
         return DIVERGED
@@ -79,7 +74,7 @@ def replay(settings: Settings, command: Sequence[str], overrides: Mapping[str, s
     diverged = bool(verdict.blocked or (verdict.unused and not signalled and not settings.allow_unused))
     outcome = "diverged" if diverged else "interrupted" if signalled else "completed"
     with suppress(StoreError):  # the verdict stands
-        _patiently(lambda: store.finish(session.id, outcome))
+        patiently(lambda: store.finish(session.id, outcome))
     store.close()
     if diverged:
         sys.stderr.write(_summary(verdict, source, allow_unused=settings.allow_unused))
@@ -88,18 +83,6 @@ def replay(settings: Settings, command: Sequence[str], overrides: Mapping[str, s
     if signalled:
         _die_of(os.WTERMSIG(status))
     return os.waitstatus_to_exitcode(status)
-
-
-def _patiently(attempt: Callable[[], _T]) -> _T:
-    """Try until the store is not busy. Nobody waits for this but the shell."""
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            return attempt()
-        except StoreBusyError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(_PAUSE)
 
 
 def _summary(verdict: Verdict, source: Session, *, allow_unused: bool) -> str:

@@ -13,10 +13,12 @@ from rich.text import Text
 from rewind_auto.cli import answers, output
 from rewind_auto.core.errors import UnknownReferenceError
 from rewind_auto.core.model import Decision, Recording, Session, Step
+from rewind_auto.spending import Balance
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from rewind_auto.pricing import Prices
     from rewind_auto.store.contract import Store
 
 _HTTP_ERROR = 400
@@ -37,6 +39,7 @@ _COLUMNS = (
     ("decision", False),
     ("call", False),
     ("tokens", True),
+    ("cost", True),
     ("time", True),
     ("first chunk", True),
     ("status", False),
@@ -45,7 +48,7 @@ _COLUMNS = (
 _ALWAYS = ("#", "decision", "call")
 
 
-def show(console: Console, store: Store, session: Session, steps: Sequence[Step]) -> None:
+def show(console: Console, store: Store, session: Session, steps: Sequence[Step], prices: Prices) -> None:
     """Print a session: where it comes from, its steps, and what they add up to."""
     for line in _heading(store, session):
         _print(console, line)
@@ -53,7 +56,8 @@ def show(console: Console, store: Store, session: Session, steps: Sequence[Step]
         console.print("\nno steps", style="dim")
         return
     console.print()
-    table = [_cells(step) for step in steps]
+    costs = [prices.of_step(step) for step in steps]
+    table = [_cells(step, cost) for step, cost in zip(steps, costs, strict=True)]
     widths = [
         max(len(heading) if any(row[place].text for row in table) or heading in _ALWAYS else 0,
             *(len(row[place].text) for row in table))
@@ -62,9 +66,9 @@ def show(console: Console, store: Store, session: Session, steps: Sequence[Step]
     _print(console, _line([Cell(heading, "dim") for heading, _ in _COLUMNS], widths))
     indent = widths[0] + widths[1] + 2 * len(_GAP)
     totals = _Totals()
-    for step, cells in zip(steps, table, strict=True):
+    for step, cost, cells in zip(steps, costs, table, strict=True):
         recording = store.recording(session.id, step.step)
-        totals.add(step, recording)
+        totals.add(step, recording, cost)
         _print(console, _line(cells, widths))
         if recording is not None:
             _print(console, Text(" " * indent).append_text(_answer(step, recording)))
@@ -72,6 +76,7 @@ def show(console: Console, store: Store, session: Session, steps: Sequence[Step]
             output.hang(console, Text(" " * indent), Text(said, style))
     console.print()
     console.print(totals.text())
+    output.advise_prices(console, prices)
 
 
 def _print(console: Console, line: Text) -> None:
@@ -106,7 +111,7 @@ def _named(store: Store, session_id: str) -> Text:
         return short
 
 
-def _cells(step: Step) -> tuple[Cell, ...]:
+def _cells(step: Step, cost: float | None) -> tuple[Cell, ...]:
     usage = step.usage or {}
     read, written = usage.get("input_tokens"), usage.get("output_tokens")
     tokens = f"{'' if read is None else read} → {'' if written is None else written}".strip()
@@ -117,6 +122,7 @@ def _cells(step: Step) -> tuple[Cell, ...]:
         Cell(step.decision, output.COLOURS[step.decision]),
         Cell(output.clipped(_call(step), _NAMED), "bold"),
         Cell(tokens if tokens != "→" else ""),
+        Cell(output.money(cost)),
         Cell(output.duration(_seconds(step.duration_ms))),
         Cell(output.duration(_seconds(step.first_chunk_ms if step.stream else None))),
         Cell(str(step.status or ("error" if step.error else "")), "red" if bad else ""),
@@ -166,36 +172,20 @@ class _Totals:
 
     def __init__(self) -> None:
         self._decisions: Counter[str] = Counter()
-        self._spent = _Spending()
-        self._saved = _Spending()
+        self._balance = Balance()
 
-    def add(self, step: Step, recording: Recording | None) -> None:
+    def add(self, step: Step, recording: Recording | None, cost: float | None) -> None:
         self._decisions[step.decision] += 1
         seconds = recording.end_us / 1e6 if recording else (step.duration_ms or 0) / 1000
-        (self._saved if step.decision is Decision.HIT else self._spent).add(step.usage or {}, seconds)
+        hit = step.decision is Decision.HIT
+        (self._balance.saved if hit else self._balance.spent).add(step.usage, cost, seconds)
 
     def text(self) -> Text:
         said = Text().append(f"{output.count(self._decisions.total(), 'step')}: ", "bold")
         said.append_text(output.decisions(self._decisions))
-        if self._saved:
-            said.append(" · ", "dim").append(f"saved {self._saved}", "green")
-        if self._spent:
-            said.append(" · ", "dim").append(f"spent {self._spent}")
+        saved, spent = self._balance.saved, self._balance.spent
+        if saved:
+            said.append(" · ", "dim").append(f"saved {output.amount(saved)}", "green")
+        if spent:
+            said.append(" · ", "dim").append(f"spent {output.amount(spent)}")
         return said
-
-
-class _Spending:
-    def __init__(self) -> None:
-        self._read = self._written = 0
-        self._seconds = 0.0
-
-    def add(self, usage: dict[str, int], seconds: float) -> None:
-        self._read += usage.get("input_tokens", 0)
-        self._written += usage.get("output_tokens", 0)
-        self._seconds += seconds
-
-    def __bool__(self) -> bool:
-        return bool(self._read or self._written or self._seconds)
-
-    def __str__(self) -> str:
-        return f"{self._read:,} → {self._written:,} tokens, {output.duration(self._seconds)} of waiting"

@@ -6,9 +6,11 @@ one task or thread does. Lanes follow context lineage: work that a task starts g
 
 from __future__ import annotations
 
+import contextvars
 import sys
 import threading
 import weakref
+from contextlib import suppress
 from contextvars import ContextVar
 
 from rewind_auto.core.canonical import digest
@@ -20,10 +22,10 @@ _NAMES_KEPT = 10_000  # a server makes tasks for ever
 
 
 class _Lane:
-    __slots__ = ("born", "names", "owner", "path")
+    __slots__ = ("names", "of", "owner", "path")
 
-    def __init__(self, path: str, owner: object) -> None:
-        self.born = _session
+    def __init__(self, path: str, owner: object, of: Lanes) -> None:
+        self.of = of
         self.path = path
         self.owner = owner
         self.names: dict[str, int] = {}
@@ -37,32 +39,41 @@ class _Lane:
         return _short(f"{self.path}/{name}" if self.path else name)
 
 
+Token = contextvars.Token[_Lane | None]
 _current: ContextVar[_Lane | None] = ContextVar("rewind_lane", default=None)
-_session = object()
-_root = _Lane("", None)
 
 
-def restart() -> None:
-    """Begin anew: a session begins, and the lanes of one before it count no more."""
-    global _session, _root
-    _session = object()
-    _root = _Lane("", None)
+class Lanes:
+    """The lanes of one session: those of another count for nothing in it."""
+
+    def __init__(self) -> None:
+        self._root = _Lane("", None, self)
+
+    def current(self) -> str:
+        """Path of the lane of the running task or thread: ``""`` (main), ``"Task-3"``, ``"Thread-2/Task-5"``.
+
+        By name, which says in what order tasks and threads were *made*: their first calls race.
+        """
+        owner, name = _owner()
+        lane = _current.get()
+        if lane is None or lane.of is not self:
+            lane = _Lane(self._root.below(name) if name else "", owner, self)
+            _current.set(lane)
+        elif lane.owner != owner:
+            lane = _Lane(lane.below(name or "main"), owner, self)
+            _current.set(lane)
+        return lane.path
 
 
-def current() -> str:
-    """Path of the lane of the running task or thread: ``""`` (main), ``"Task-3"``, ``"Thread-2/Task-5"``.
+def restart() -> Token:
+    """Have the running code start in no lane: what it calls from now on is another session's."""
+    return _current.set(None)
 
-    By name, which says in what order tasks and threads were *made*: their first calls race.
-    """
-    owner, name = _owner()
-    lane = _current.get()
-    if lane is None or lane.born is not _session:
-        lane = _Lane(_root.below(name) if name else "", owner)
-        _current.set(lane)
-    elif lane.owner != owner:
-        lane = _Lane(lane.below(name or "main"), owner)
-        _current.set(lane)
-    return lane.path
+
+def resume(token: Token) -> None:
+    """Go back to the lane that `restart` left."""
+    with suppress(ValueError):  # it was left in another context, whose end that is
+        _current.reset(token)
 
 
 def _short(path: str) -> str:

@@ -168,6 +168,7 @@ class Step:
     chunks: int = 0
     usage: dict[str, int] | None = None
     started_at: float = 0.0
+    recorded_at: float | None = None  # of a hit: when the call that it repeats began
     duration_ms: float | None = None
     first_chunk_ms: float | None = None
     trace_id: str | None = None
@@ -187,6 +188,7 @@ class Session:
     status: str = "running"
     parent: str | None = None
     fork_step: int | None = None
+    outer: str | None = None  # the session around it, where a program has sessions of its own
     started_at: float = 0.0
     ended_at: float | None = None
     command: tuple[str, ...] = ()

@@ -18,7 +18,7 @@ from pathlib import Path
 from rewind_auto.core import guard
 from rewind_auto.core.errors import StoreBusyError, StoreError
 from rewind_auto.store import header
-from rewind_auto.store.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
+from rewind_auto.store.schema import APPLICATION_ID, MIGRATIONS, SCHEMA, SCHEMA_VERSION
 
 _CHECKPOINT_EVERY = 1000  # write transactions; a log of some ten MB
 _PASSES = 4
@@ -185,6 +185,8 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA wal_autocheckpoint=0")
     db.execute("PRAGMA cache_size=-8000")  # KB; the default of 2 MB is outgrown by a few thousand steps
     if _recognise(db, path):
+        if db.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION:
+            _migrate(db)
         return
     # The schema is written in rollback mode, before the switch to WAL, so that the mark of whose file it is
     # stands in the file itself and never only in a log beside it.
@@ -201,6 +203,22 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
             db.execute("ROLLBACK")
         raise
     db.execute("PRAGMA journal_mode=WAL")
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    """Bring a file of an earlier format up to this one, in one transaction."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        version: int = db.execute("PRAGMA user_version").fetchone()[0]  # another process may have done it
+        for since in range(version, SCHEMA_VERSION):
+            for statement in MIGRATIONS[since]:
+                db.execute(statement)
+        db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
 
 
 def _recognise(db: sqlite3.Connection, path: Path) -> bool:

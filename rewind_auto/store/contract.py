@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from rewind_auto.core.cut import Timing
 from rewind_auto.core.model import Fingerprint, Match, Recording, Request, Session, Step
 
 
@@ -37,6 +38,32 @@ class Claimed:
     recording: Recording
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A recording: whether it was made by the steps asked about, and how often they were served it.
+
+    A call that was blocked is neither.
+    """
+
+    provider: str | None
+    model: str | None
+    usage: dict[str, int] | None
+    started_at: float  # of the recorded call
+    duration_ms: float | None
+    live: bool
+    hits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """Whole steps, counted and one recording after the other. To be iterated over once."""
+
+    sessions: int
+    steps: int
+    hits: int
+    each: Iterator[Use]
+
+
 class Store(Protocol):
     """Keeps sessions, their steps and recordings."""
 
@@ -56,15 +83,35 @@ class Store(Protocol):
         returned, the step is durable against the death of the process and visible to every reader.
         """
 
-    def claim(self, step: Step, source_id: str, digest: bytes, match: Match, *, lane: str) -> Claimed | None:
+    def claim(
+        self,
+        step: Step,
+        source_id: str,
+        digest: bytes,
+        match: Match,
+        *,
+        lane: str,
+        before: int | None = None,
+    ) -> Claimed | None:
         """Take the first unused recorded answer with this digest and write ``step`` as its hit.
 
-        First within ``lane``, then anywhere in the source session. No answer is ever claimed twice for
-        one session, by whichever process. None when there is none left.
+        First within ``lane``, then anywhere in the source session, among the steps below ``before`` if that
+        is given. No answer is ever claimed twice for one session, by whichever process. None when there is
+        none left.
         """
 
     def claim_step(self, step: Step, source_id: str, source_step: int, match: Match) -> Claimed | None:
         """Like `claim`, for one recorded step. None when it is used by now."""
+
+    def reuse(self, step: Step, digest: bytes, match: Match, *, since: float) -> Claimed | None:
+        """Serve the newest recorded success with this digest, of any session, and write ``step`` as its hit.
+
+        Nothing is used up by it. A success is a whole answer with a status below 400, recorded at ``since``
+        (seconds since the epoch) or later. None when there is none.
+        """
+
+    def note_fork(self, session_id: str, step: int) -> None:
+        """Note at which step a session left its source. The first call counts."""
 
     def has(self, session_id: str, digest: bytes) -> bool:
         """Whether a session has an answer with this exact digest, used or not."""
@@ -72,17 +119,27 @@ class Store(Protocol):
     def unused(self, session_id: str, source_id: str) -> Iterator[tuple[Step, Request]]:
         """Recorded steps of the source that ``session_id`` has not used, in order, with their requests."""
 
+    def first_unused(self, session_id: str, source_id: str, start: int, before: int) -> int | None:
+        """The first step of the source from ``start`` on and below ``before`` that is not used, or None."""
+
+    def timings(self, session_id: str, upto: int) -> list[Timing]:
+        """When the calls of a session up to a step took place; for hits, the calls that they repeat."""
+
     def repeated(self, session_id: str, step: int, fingerprint: Fingerprint) -> bool:
         """Whether the session has a later step with an equal fingerprint: the program tried again."""
 
     def resolve(self, ref: str, *, for_replay: bool = False) -> Session:
         """The session that a REF names: id, unique prefix, name (its newest), ``last``, ``trace:<id>``.
 
-        With ``for_replay``, ``last`` and names pass over sessions that are themselves replays.
+        ``last`` is no session inside another. With ``for_replay``, ``last`` and names pass over sessions that
+        are themselves replays.
 
         Raises:
             UnknownReferenceError: none, or more than one.
         """
+
+    def inner(self, session_id: str) -> list[Session]:
+        """The sessions that a program had inside this one, in the order of their beginning."""
 
     def sessions(self) -> list[Session]:
         """All sessions, newest first."""
@@ -93,8 +150,20 @@ class Store(Protocol):
     def recording(self, session_id: str, step: int) -> Recording | None:
         """What a step keeps; for a hit, its recording. None for a step that keeps nothing."""
 
+    def uses(self, session_id: str | None = None, *, since: float = 0.0) -> Uses:
+        """What was recorded and served in all sessions, or in one and those inside it.
+
+        Of the steps that began at ``since`` (seconds since the epoch) or later.
+        """
+
+    def size(self) -> int:
+        """Bytes that the store takes up."""
+
     def verdict(self, session_id: str) -> Verdict:
-        """What a replay session blocked, and which recorded steps of its source it never asked for."""
+        """What a replay session blocked, and which recorded steps of its source it never asked for.
+
+        The sessions inside it, and those inside its source, count too.
+        """
 
     def close(self) -> None:
         """Let go of the store. It opens again by itself when used."""

@@ -8,6 +8,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rewind_auto.core import trace_id
+from rewind_auto.core.cut import Timing
 from rewind_auto.core.errors import StoreError, UnknownReferenceError
 from rewind_auto.core.model import (
     Decision,
@@ -22,6 +24,7 @@ from rewind_auto.core.model import (
     StepRef,
 )
 from rewind_auto.store import codec, content
+from rewind_auto.store.contract import Verdict
 
 SERVABLE = "('record', 'miss', 'hit')"
 
@@ -41,18 +44,27 @@ def resolve(db: sqlite3.Connection, ref: str, *, for_replay: bool) -> Session:
     """See `Store.resolve`."""
     newest = "mode = 'replay', id DESC" if for_replay else "id DESC"
     if ref == "last":
-        session = _one(db, "1", (), newest)
+        session = _one(db, "outer IS NULL", (), newest)
         if session is None:
             raise UnknownReferenceError("there is no session yet: nothing has been recorded in this store")
         return session
     if ref.startswith("trace:"):
-        trace = ref.removeprefix("trace:").lower().removeprefix("0x")
-        where = "id IN (SELECT session FROM steps WHERE trace_id = ? AND whole = 1)"
-        session = _one(db, where, (trace,), newest)
-    else:
-        session = _one(db, "uid = ?", (ref,)) or _one(db, "name = ?", (ref,), newest) or _by_prefix(db, ref)
+        return _by_trace(db, ref, newest)
+    session = _one(db, "uid = ?", (ref,)) or _one(db, "name = ?", (ref,), newest) or _by_prefix(db, ref)
     if session is None:
         raise unknown(ref)
+    return session
+
+
+def _by_trace(db: sqlite3.Connection, ref: str, newest: str) -> Session:
+    trace = trace_id.parse(ref.removeprefix("trace:"))
+    if trace is None:
+        raise UnknownReferenceError(f"{ref!r} has no trace id: that is up to 32 hex digits")
+    where = "id IN (SELECT session FROM steps WHERE trace_id = ? AND whole = 1)"
+    # A trace that goes through a session inside another one is of the run as a whole.
+    session = _one(db, where, (trace,), f"outer IS NOT NULL, {newest}")
+    if session is None:
+        raise UnknownReferenceError(f"no call in this store was recorded in the trace {ref!r}")
     return session
 
 
@@ -76,8 +88,8 @@ def _one(
 
 
 _SESSIONS = (
-    "SELECT id, uid, name, mode, status, parent, fork_step, started_at, ended_at, command, pid, pid_mark"
-    " FROM sessions"
+    "SELECT id, uid, name, mode, status, parent, fork_step, outer, started_at, ended_at, command, pid,"
+    " pid_mark FROM sessions"
 )
 _COUNTS = "SELECT session, decision, count(*) FROM steps WHERE whole = 1"
 
@@ -91,8 +103,45 @@ def sessions(db: sqlite3.Connection) -> list[Session]:
     return [_session(row, counts.get(row[0], {})) for row in rows]
 
 
+def inner(db: sqlite3.Connection, session_id: str) -> list[Session]:
+    """The sessions inside one, in the order of their beginning."""
+    rows = db.execute(f"{_SESSIONS} WHERE outer = ? ORDER BY id", (session_id,)).fetchall()
+    return [_session(row, {}) for row in rows]
+
+
+def verdict(db: sqlite3.Connection, session_id: str, key: int) -> Verdict:
+    """See `Store.verdict`."""
+    found = Verdict()
+    found.blocked += [s for s in steps(db, session_id, key) if s.decision is Decision.BLOCKED]
+    (parent,) = db.execute("SELECT parent FROM sessions WHERE id = ?", (key,)).fetchone()
+    source = db.execute("SELECT id FROM sessions WHERE uid = ?", (parent,)).fetchone()
+    if source:
+        found.unused += unused(db, key, source[0], parent)
+    ours = inner(db, session_id)
+    for session in ours:
+        own = db.execute("SELECT id FROM sessions WHERE uid = ?", (session.id,)).fetchone()[0]
+        below = verdict(db, session.id, own)
+        found.blocked += below.blocked
+        found.unused += below.unused
+    if source:
+        replayed = {session.parent for session in ours}
+        repeated = {(session.name, session.parent) for session in ours}  # those with a source of their own
+        for recorded in inner(db, parent):
+            if recorded.id not in replayed and (recorded.name, recorded.parent or "") not in repeated:
+                found.unused += _all_of(db, recorded.id)
+    return found
+
+
+def _all_of(db: sqlite3.Connection, session_id: str) -> list[Step]:
+    """The servable steps of a session and of those inside it."""
+    key = db.execute("SELECT id FROM sessions WHERE uid = ?", (session_id,)).fetchone()[0]
+    return unused(db, None, key, session_id) + [
+        step for session in inner(db, session_id) for step in _all_of(db, session.id)
+    ]
+
+
 def _session(row: tuple[Any, ...], decisions: dict[str, int]) -> Session:
-    _, uid, name, mode, status, parent, fork_step, started_at, ended_at, command, pid, mark = row
+    _, uid, name, mode, status, parent, fork_step, outer, started_at, ended_at, command, pid, mark = row
     if status == "running" and not _alive(pid, mark):
         status = "interrupted" if ended_at is None else "completed"
     return Session(
@@ -102,6 +151,7 @@ def _session(row: tuple[Any, ...], decisions: dict[str, int]) -> Session:
         status=status,
         parent=parent,
         fork_step=fork_step,
+        outer=outer,
         started_at=started_at,
         ended_at=ended_at,
         command=tuple(json.loads(command)),
@@ -141,18 +191,21 @@ def steps(db: sqlite3.Connection, session_id: str, key: int) -> list[Step]:
 
 def _step(db: sqlite3.Connection, session_id: str, row: tuple[Any, ...], uids: dict[int, str]) -> Step:
     step = Step(session_id, row[0])
-    if row[4] is not None:
-        if row[4] not in uids:
-            found = db.execute("SELECT uid FROM sessions WHERE id = ?", (row[4],)).fetchone()
-            uids[row[4]] = found[0] if found else ""
-        step.source = StepRef(uids[row[4]], row[5])
+    source, number = (row[4], row[5]) if row[4] is not None else (row[6], row[7])
+    if source is not None:
+        if source not in uids:
+            found = db.execute("SELECT uid FROM sessions WHERE id = ?", (source,)).fetchone()
+            uids[source] = found[0] if found else ""
+        step.source = StepRef(uids[source], number)
     if row[6] is not None:  # a hit: what it served is the recording's, what it did is its own
         origin = db.execute(
-            "SELECT doc, exact, canonical FROM steps WHERE session = ? AND step = ?", (row[6], row[7])
+            "SELECT doc, exact, canonical, started_at FROM steps WHERE session = ? AND step = ?",
+            (row[6], row[7]),
         ).fetchone()
         if origin:
             codec.fill(step, codec.load_doc(origin[0]))
             step.fingerprint = Fingerprint(origin[1], origin[2])
+            step.recorded_at = origin[3]
             step.duration_ms = step.first_chunk_ms = step.note = None
     step.kind, step.decision = Kind(row[1]), Decision(row[2])
     step.match = Match(row[3]) if row[3] else None
@@ -219,8 +272,16 @@ def served_step(db: sqlite3.Connection, session: int, number: int) -> Served:
     return Served(*row)
 
 
-def serve(db: sqlite3.Connection, source_id: str, found: Served) -> tuple[Step, Recording, int, int]:
-    """A recorded step, what it serves, and where that is kept: through a hit, to the recording it points at.
+class Serving(NamedTuple):
+    """A recorded step, what it serves, and the keys of the session and the step that keep that."""
+
+    step: Step
+    recording: Recording
+    kept: tuple[int, int]
+
+
+def serve(db: sqlite3.Connection, source_id: str, found: Served) -> Serving:
+    """What a recorded step serves: through a hit, the recording that it points at.
 
     The recording's request has neither headers nor body: serving does not need them.
     """
@@ -238,7 +299,7 @@ def serve(db: sqlite3.Connection, source_id: str, found: Served) -> tuple[Step, 
     request = Request(doc.get("method", ""), doc.get("url", ""), (), b"", doc.get("library", ""))
     body = codec.unpack(kept.packed or 0, kept.data) if kept.data is not None else b""
     recorded = codec.complete_recording(Recording(request, codec.load_head(doc), body), doc)
-    return step, recorded, kept.session, kept.step
+    return Serving(step, recorded, (kept.session, kept.step))
 
 
 def index(db: sqlite3.Connection, source: int, column: str) -> dict[bytes, list[tuple[int, str]]]:
@@ -269,6 +330,21 @@ def has(db: sqlite3.Connection, key: int, digest: bytes, *, after: int = 0, indi
             (key, after, digest),
         ).fetchone()
     return found is not None
+
+
+def timings(db: sqlite3.Connection, key: int, upto: int) -> list[Timing]:
+    """See `Store.timings`."""
+    rows = db.execute(
+        "SELECT s.step, coalesce(s.content_session, s.session), coalesce(r.started_at, s.started_at),"
+        " coalesce(r.doc, s.doc) FROM steps s"
+        " LEFT JOIN steps r ON r.session = s.content_session AND r.step = s.content_step"
+        " WHERE s.session = ? AND s.step <= ? AND s.whole = 1 ORDER BY s.step",
+        (key, upto),
+    )
+    return [
+        Timing(step, run, began, began + (codec.load_doc(doc).get("duration_ms") or 0) / 1000)
+        for step, run, began, doc in rows
+    ]
 
 
 def unused(db: sqlite3.Connection, me: int | None, source: int, source_id: str) -> list[Step]:

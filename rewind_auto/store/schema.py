@@ -9,7 +9,18 @@ the step: readers look at whole rows only.
 from __future__ import annotations
 
 APPLICATION_ID = 0x52574E44  # "RWND"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+_SINCE_2 = (
+    # A cache looks for equal requests in all sessions.
+    """
+    CREATE INDEX steps_canonical ON steps (canonical)
+    WHERE canonical IS NOT NULL AND decision IN ('record', 'miss')
+    """,
+    # The session around one, where a program has sessions of its own.
+    "ALTER TABLE sessions ADD COLUMN outer TEXT",
+    "CREATE INDEX sessions_outer ON sessions (outer, name) WHERE outer IS NOT NULL",
+)
 
 SCHEMA = (
     """
@@ -68,4 +79,8 @@ SCHEMA = (
         id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, parent INTEGER, blob INTEGER NOT NULL
     )
     """,
+    *_SINCE_2,
 )
+
+#: What brings a file of an earlier format up to the next one, by the format it has.
+MIGRATIONS = {1: _SINCE_2}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rewind_auto.core import redact
+from rewind_auto.core.cut import Timing
 from rewind_auto.core.model import (
     Decision,
     Fingerprint,
@@ -23,11 +24,13 @@ from rewind_auto.core.model import (
     Step,
     StepRef,
 )
-from rewind_auto.store import content, reading
+from rewind_auto.store import content, reading, totals
 from rewind_auto.store.codec import dump_doc, dump_hit
 from rewind_auto.store.connection import Connection
-from rewind_auto.store.contract import Claimed, Verdict
+from rewind_auto.store.contract import Claimed, Use, Uses, Verdict
 
+_NO_LIMIT = 1 << 62
+_ERROR = 400  # HTTP status codes from here on
 _NEXT = "(SELECT coalesce(max(step), 0) + 1 FROM steps WHERE session = ?)"
 _Found = tuple[reading.Served, Callable[[], object]]  # an answer, and how to note that it is used
 _RESERVE = f"INSERT INTO steps (session, step) VALUES (?, {_NEXT}) RETURNING step"
@@ -55,8 +58,8 @@ class SqliteStore:
         with self._connection.writing as db:
             db.execute(
                 "INSERT OR IGNORE INTO sessions"
-                " (uid, name, mode, status, parent, fork_step, started_at, command, pid, pid_mark)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " (uid, name, mode, status, parent, fork_step, outer, started_at, command, pid, pid_mark)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     session.id,
                     session.name.encode("utf-8", "replace").decode(),  # a script may be called anything
@@ -64,6 +67,7 @@ class SqliteStore:
                     "running",
                     session.parent,
                     session.fork_step,
+                    session.outer,
                     session.started_at or time.time(),
                     json.dumps(redact.command(session.command)),
                     session.pid or os.getpid(),
@@ -81,6 +85,10 @@ class SqliteStore:
     def resolve(self, ref: str, *, for_replay: bool = False) -> Session:
         with self._connection.reading as db:
             return reading.resolve(db, ref, for_replay=for_replay)
+
+    def inner(self, session_id: str) -> list[Session]:
+        with self._connection.reading as db:
+            return reading.inner(db, session_id)
 
     def sessions(self) -> list[Session]:
         with self._connection.reading as db:
@@ -127,18 +135,28 @@ class SqliteStore:
 
     # --- replay
 
-    def claim(self, step: Step, source_id: str, digest: bytes, match: Match, *, lane: str) -> Claimed | None:
+    def claim(
+        self,
+        step: Step,
+        source_id: str,
+        digest: bytes,
+        match: Match,
+        *,
+        lane: str,
+        before: int | None = None,
+    ) -> Claimed | None:
+        before = before or _NO_LIMIT
         with self._connection.reading as db:
             me, source = self._must(db, step.session), self._must(db, source_id)
             while True:
                 if match is not Match.EXACT or self._is_indirect(db, source):
-                    found = self._next_indexed(db, me, source, match, digest, lane)
+                    found = self._next_indexed(db, me, source, match, digest, lane, before)
                 else:
-                    found = self._next_unused(db, me, source, digest, lane)
+                    found = self._next_unused(db, me, source, digest, lane, before)
                 if found is None:
                     return None
                 answer, note_used = found
-                claimed = self._claim(db, me, step, source_id, answer, match)
+                claimed = self._claim(db, me, step, answer, match, source_id)
                 note_used()  # not before: had the store been busy, the answer would still be to be had
                 if claimed is not None:
                     return claimed
@@ -146,22 +164,29 @@ class SqliteStore:
     def claim_step(self, step: Step, source_id: str, source_step: int, match: Match) -> Claimed | None:
         with self._connection.reading as db:
             found = reading.served_step(db, self._must(db, source_id), source_step)
-            return self._claim(db, self._must(db, step.session), step, source_id, found, match)
+            return self._claim(db, self._must(db, step.session), step, found, match, source_id)
 
     def _next_unused(
-        self, db: sqlite3.Connection, me: int, source: int, digest: bytes, lane: str
+        self, db: sqlite3.Connection, me: int, source: int, digest: bytes, lane: str, before: int
     ) -> _Found | None:
         """The first step of the source with this digest that nobody has used: of this lane, else of any."""
         for wanted, query, more in ((lane, _NEXT_IN_LANE, (lane,)), (None, _NEXT_ANYWHERE, ())):
             key = (me, source, digest, wanted)
             used_to = self._used_to.get(key, 0)
-            row = db.execute(query, (digest, source, used_to, me, source, *more)).fetchone()
+            row = db.execute(query, (digest, source, used_to, before, me, source, *more)).fetchone()
             if row:
                 return reading.Served(*row), partial(self._used_to.__setitem__, key, row[1])
         return None
 
     def _next_indexed(
-        self, db: sqlite3.Connection, me: int, source: int, match: Match, digest: bytes, lane: str
+        self,
+        db: sqlite3.Connection,
+        me: int,
+        source: int,
+        match: Match,
+        digest: bytes,
+        lane: str,
+        before: int,
     ) -> _Found | None:
         """`_next_unused` over an index in memory, for what no index in the file answers."""
         key = (me, source, match)
@@ -169,6 +194,8 @@ class SqliteStore:
             self._index[key] = reading.index(db, source, "exact" if match is Match.EXACT else "canonical")
         candidates = self._index[key].get(digest, [])
         for number, at in sorted(candidates, key=lambda found: (found[1] != lane, found[0])):
+            if number >= before:
+                continue
             note_used = partial(candidates.remove, (number, at))
             if not db.execute(_IS_USED, {"me": me, "source": source, "step": number}).fetchone():
                 return reading.served_step(db, source, number), note_used
@@ -184,11 +211,47 @@ class SqliteStore:
         return known
 
     def _claim(
-        self, db: sqlite3.Connection, me: int, step: Step, source_id: str, found: reading.Served, match: Match
+        self,
+        db: sqlite3.Connection,
+        me: int,
+        step: Step,
+        found: reading.Served,
+        match: Match,
+        source_id: str,
     ) -> Claimed | None:
         """Write the hit, which is the claim. None: another process of this run was quicker."""
-        origin, recording, content_session, content_step = reading.serve(db, source_id, found)
-        step.decision, step.match, step.source = Decision.HIT, match, StepRef(source_id, found.step)
+        served = reading.serve(db, source_id, found)
+        hit = self._hit(db, me, step, found, match, served, used=(found.session, found.step))
+        return None if hit is None else Claimed(hit, served.step, match, served.recording)
+
+    def reuse(self, step: Step, digest: bytes, match: Match, *, since: float) -> Claimed | None:
+        with self._connection.reading as db:
+            for row in db.execute(_NEWEST[match], (digest, since)):
+                found = reading.Served(*row[1:])
+                served = reading.serve(db, row[0], found)
+                head = served.recording.head
+                if served.recording.complete and head is not None and head.status < _ERROR:
+                    me = self._must(db, step.session)
+                    # Such a hit uses nothing up, so it stands at no place of its source: the recording says.
+                    number = self._hit(db, me, step, found, match, served, used=(None, None))
+                    return Claimed(number or 0, served.step, match, served.recording)
+        return None
+
+    def _hit(
+        self,
+        db: sqlite3.Connection,
+        me: int,
+        step: Step,
+        found: reading.Served,
+        match: Match,
+        served: reading.Serving,
+        *,
+        used: tuple[int | None, int | None],
+    ) -> int | None:
+        """Write ``step`` as a hit; returns its number. None: what it uses is used already."""
+        origin = served.step
+        step.decision, step.match = Decision.HIT, match
+        step.source = StepRef(origin.session, origin.step)
         exact = canonical = None
         if match is Match.EXACT:  # the digests stand with the recording, or with a hit that was renamed
             step.fingerprint = origin.fingerprint
@@ -197,7 +260,7 @@ class SqliteStore:
         elif step.fingerprint is not None:
             exact, canonical = step.fingerprint.exact, step.fingerprint.canonical
         values = (
-            *(me, me, step.kind.value, match.value, found.session, found.step, content_session, content_step),
+            *(me, me, step.kind.value, match.value, *used, *served.kept),
             *(step.lane, exact, canonical, step.started_at, step.trace_id, step.span_id, dump_hit(step)),
         )
         try:
@@ -205,8 +268,14 @@ class SqliteStore:
         except sqlite3.IntegrityError:
             return None
         self._connection.wrote()
-        step.step = row[0]
-        return Claimed(step.step, origin, match, recording)
+        step.step = int(row[0])
+        return step.step
+
+    def note_fork(self, session_id: str, step: int) -> None:
+        with self._connection.writing as db:
+            db.execute(
+                "UPDATE sessions SET fork_step = ? WHERE uid = ? AND fork_step IS NULL", (step, session_id)
+            )
 
     def has(self, session_id: str, digest: bytes) -> bool:
         with self._connection.reading as db:
@@ -222,6 +291,17 @@ class SqliteStore:
                 recording = reading.recording(db, source, step.step)
             if recording is not None:
                 yield step, recording.request
+
+    def first_unused(self, session_id: str, source_id: str, start: int, before: int) -> int | None:
+        with self._connection.reading as db:
+            me, source = self._must(db, session_id), self._must(db, source_id)
+            row = db.execute(_FIRST_UNUSED, {"me": me, "source": source, "start": start, "before": before})
+            found = row.fetchone()
+            return found and int(found[0])
+
+    def timings(self, session_id: str, upto: int) -> list[Timing]:
+        with self._connection.reading as db:
+            return reading.timings(db, self._must(db, session_id), upto)
 
     def repeated(self, session_id: str, step: int, fingerprint: Fingerprint) -> bool:
         with self._connection.reading as db:
@@ -239,14 +319,23 @@ class SqliteStore:
         with self._connection.reading as db:
             return reading.recording(db, self._must(db, session_id), step)
 
+    def uses(self, session_id: str | None = None, *, since: float = 0.0) -> Uses:
+        with self._connection.reading as db:
+            if session_id is not None:
+                self._must(db, session_id)
+            return Uses(*totals.count(db, session_id, since), self._each(session_id, since))
+
+    def _each(self, session_id: str | None, since: float) -> Iterator[Use]:
+        with self._connection.reading as db:
+            yield from totals.each(db, session_id, since)
+
+    def size(self) -> int:
+        files = (f"{self.path}{end}" for end in ("", "-wal", "-shm"))
+        return sum(os.path.getsize(file) for file in files if os.path.exists(file))
+
     def verdict(self, session_id: str) -> Verdict:
         with self._connection.reading as db:
-            me = self._must(db, session_id)
-            blocked = [s for s in reading.steps(db, session_id, me) if s.decision is Decision.BLOCKED]
-            parent = db.execute("SELECT parent FROM sessions WHERE id = ?", (me,)).fetchone()[0]
-            source = self._key(db, parent) if parent else None
-            unused = reading.unused(db, me, source, parent) if source is not None else []
-            return Verdict(blocked, unused)
+            return reading.verdict(db, session_id, self._must(db, session_id))
 
     def close(self) -> None:
         self._connection.close()
@@ -296,11 +385,22 @@ _COMPLETE = (
     " WHERE session = :session AND step = :step"
 )
 _NEXT_ANYWHERE = (
-    f"{reading.SERVED} WHERE s.exact = ? AND s.session = ? AND s.step > ?"
+    f"{reading.SERVED} WHERE s.exact = ? AND s.session = ? AND s.step > ? AND s.step < ?"
     f" AND s.decision IN {reading.SERVABLE} AND NOT EXISTS (SELECT 1 FROM steps h"
     " WHERE h.session = ? AND h.source_session = ? AND h.source_step = s.step) ORDER BY s.step LIMIT 1"
 )
+_NEWEST = {
+    match: f"SELECT (SELECT uid FROM sessions WHERE id = s.session), {reading.SERVED.removeprefix('SELECT ')}"
+    f" WHERE s.{column} = ? AND s.started_at >= ? AND s.decision IN ('record', 'miss') AND s.kind = 'llm'"
+    " ORDER BY s.session DESC, s.step DESC"
+    for match, column in ((Match.EXACT, "exact"), (Match.RENAMED, "canonical"))
+}
 _NEXT_IN_LANE = _NEXT_ANYWHERE.replace(" ORDER", " AND s.lane = ? ORDER")
+_FIRST_UNUSED = (
+    "SELECT step FROM steps s WHERE session = :source AND step >= :start AND step < :before AND whole = 1"
+    f" AND decision IN {reading.SERVABLE} AND NOT EXISTS (SELECT 1 FROM steps h WHERE h.session = :me"
+    " AND h.source_session = :source AND h.source_step = s.step) ORDER BY step LIMIT 1"
+)
 _IS_USED = "SELECT 1 FROM steps WHERE session = :me AND source_session = :source AND source_step = :step"
 _HIT = (
     "INSERT INTO steps (session, step, whole, decision, kind, match, source_session, source_step,"

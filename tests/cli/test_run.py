@@ -145,8 +145,9 @@ class TestCommandLine:
             (["--store", "mysql://h/d", "true"], "--store"),
             (["--record", "--off", "true"], "not allowed with"),
             (["--replay"], "--replay"),
-            (["--cache", "true"], "--cache: not yet available in this release"),
-            (["--fork", "last@3", "true"], "--fork: not yet available in this release"),
+            (["--fork"], "--fork"),
+            (["--fork", "last@0", "true"], "steps are numbered from 1"),
+            (["--fork", "last@3", "true"], "no store at"),
             (["--tools", "all", "true"], "not yet available in this release"),
         ],
     )
@@ -158,7 +159,7 @@ class TestCommandLine:
         ("variable", "value"),
         [
             ("REWIND_MODE", "foo"),
-            ("REWIND_MODE", "cache"),
+            ("REWIND_MODE", "fork"),
             ("REWIND_MODE", "replay"),
             ("REWIND_CACHE_TTL", "soon"),
             ("REWIND_MAX_BODY", "-1"),

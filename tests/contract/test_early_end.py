@@ -109,7 +109,7 @@ def test_left_in_the_middle_and_dropped(trial, server, driver):
     with trial.agent("record", session) as agent:
         driver.run(scenario())
         assert [step.complete for step in agent.runtime().store.steps(session)] == [True, True]
-        assert not agent.runtime()._open
+        assert not agent.runtime().open
 
 
 def test_client_closed_while_a_stream_is_open(trial, server, driver):

@@ -92,6 +92,15 @@ class Trial:
         assert verdict.clean == clean, verdict
         return result
 
+    def run_as(self, mode: Mode, scenario: Callable[[], Any], **options: Any) -> tuple[Any, list[Step]]:
+        """Run it in a mode, the servers as they are: what it saw, and its steps. `session` is its session."""
+        self._forget()
+        session = uuid.uuid4().hex
+        with self.agent(mode, session, **options):
+            result = self.driver.run(scenario())
+        self.session = session
+        return result, self.steps()
+
     @contextmanager
     def agent(self, mode: Mode, session: str, **options: Any) -> Iterator[ProcessDriver]:
         """The agent, installed in the driver's library for the block."""

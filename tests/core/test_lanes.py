@@ -7,58 +7,57 @@ import threading
 
 import pytest
 
-from rewind_auto.core import lane
+from rewind_auto.core.lane import Lanes
 
 
-@pytest.fixture(autouse=True)
-def fresh() -> None:
-    lane.restart()
+@pytest.fixture
+def lanes() -> Lanes:
+    return Lanes()
 
 
-def in_thread(name: str) -> str:
+def in_thread(lanes: Lanes, name: str) -> str:
     found: list[str] = []
-    thread = threading.Thread(target=lambda: found.append(lane.current()), name=name)
+    thread = threading.Thread(target=lambda: found.append(lanes.current()), name=name)
     thread.start()
     thread.join()
     return found[0]
 
 
-def test_the_main_thread_has_the_lane_without_a_name() -> None:
-    assert lane.current() == ""
-    assert lane.current() == ""
+def test_the_main_thread_has_the_lane_without_a_name(lanes: Lanes) -> None:
+    assert lanes.current() == ""
+    assert lanes.current() == ""
 
 
-def test_threads_go_by_their_names_whichever_calls_first() -> None:
-    assert [in_thread("b"), in_thread("a")] == ["b", "a"]
+def test_threads_go_by_their_names_whichever_calls_first(lanes: Lanes) -> None:
+    assert [in_thread(lanes, "b"), in_thread(lanes, "a")] == ["b", "a"]
 
 
-def test_a_name_that_comes_again_is_counted() -> None:
-    assert [in_thread("worker"), in_thread("worker")] == ["worker", "worker#2"]
+def test_a_name_that_comes_again_is_counted(lanes: Lanes) -> None:
+    assert [in_thread(lanes, "worker"), in_thread(lanes, "worker")] == ["worker", "worker#2"]
 
 
-async def test_tasks_go_by_their_names_below_the_one_that_made_them() -> None:
+async def test_tasks_go_by_their_names_below_the_one_that_made_them(lanes: Lanes) -> None:
     async def child(wait: float) -> str:
         await asyncio.sleep(wait)
-        first = lane.current()
-        assert lane.current() == first
+        first = lanes.current()
+        assert lanes.current() == first
         return first
 
-    outer = lane.current()
+    outer = lanes.current()
     late = asyncio.create_task(child(0.02), name="first made")
     early = asyncio.create_task(child(0), name="second made")
     assert await early == f"{outer}/second made"
     assert await late == f"{outer}/first made"
 
 
-async def test_a_chain_of_tasks_does_not_grow_its_path_for_ever() -> None:
+async def test_a_chain_of_tasks_does_not_grow_its_path_for_ever(lanes: Lanes) -> None:
     async def step(left: int) -> str:
-        path = lane.current()
+        path = lanes.current()
         return await asyncio.create_task(step(left - 1)) if left else path
 
     assert len(await step(60)) <= 64
 
 
-def test_a_new_session_begins_anew() -> None:
-    assert in_thread("worker") == "worker"
-    lane.restart()
-    assert in_thread("worker") == "worker"
+def test_a_new_session_begins_anew(lanes: Lanes) -> None:
+    assert in_thread(lanes, "worker") == "worker"
+    assert in_thread(Lanes(), "worker") == "worker"

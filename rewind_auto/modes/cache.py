@@ -1,0 +1,64 @@
+"""Cache: what any session has recorded is served again, the rest goes out."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from rewind_auto.calls import LiveCall, ServedCall
+from rewind_auto.core import guard
+from rewind_auto.core.errors import StoreBusyError, StoreError
+from rewind_auto.core.model import Decision, Fingerprint, Kind, Match, Request, Step
+from rewind_auto.core.seam import Pauses
+from rewind_auto.describe import Description
+from rewind_auto.modes.source import serve
+from rewind_auto.store.contract import Claimed
+
+if TYPE_CHECKING:
+    from rewind_auto.modes.run import Run
+
+
+class Cache:
+    """Serves recorded successes of inferences; whatever else goes to an LLM host may change between calls."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def begin(self, request: Request, *, upgrade: bool) -> Pauses[LiveCall | ServedCall | None]:
+        """Serve a request, or let it out."""
+        run = self._run
+        if upgrade:
+            return None
+        step, description = run.describe(request)
+        if step.kind is Kind.LLM:
+            try:
+                served = yield from self._served(step, description, request)
+            except StoreBusyError:
+                run.runtime.lose_patience()
+                served = None
+            except StoreError as error:
+                guard.warn_once("cache", f"nothing is served from the store: {error}")
+                served = None
+            if served is not None:
+                return served
+            step.decision = Decision.MISS
+        return (yield from run.send(request, step, description))
+
+    def _served(self, step: Step, description: Description, request: Request) -> Pauses[ServedCall | None]:
+        run = self._run
+        step.fingerprint = Fingerprint(run.canonicalizer.exact(request), b"")
+        description.start(step, run.session, run.runtime.tracing)
+        patience = run.runtime.patience
+        found = yield from run.runtime.patiently(lambda: self._newest(step, Match.EXACT), patience)
+        if found is None:
+            step.fingerprint = run.canonicalizer.fingerprint(request)
+            found = yield from run.runtime.patiently(lambda: self._newest(step, Match.RENAMED), patience)
+        return serve(run, step, description, found) if found is not None else None
+
+    def _newest(self, step: Step, match: Match) -> Claimed | None:
+        run = self._run
+        run.join()
+        assert step.fingerprint is not None
+        digest = step.fingerprint.exact if match is Match.EXACT else step.fingerprint.canonical
+        ttl = run.settings.cache_ttl
+        return run.store.reuse(step, digest, match, since=time.time() - ttl if ttl else 0.0)

@@ -1,0 +1,82 @@
+"""Strict replay: every call is answered from the source session, or nothing happens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rewind_auto.calls import ServedCall
+from rewind_auto.core import match, redact
+from rewind_auto.core.errors import RewindReplayDivergenceError
+from rewind_auto.core.model import Decision, Ending, Fingerprint, Recording, Request, Session, Step
+from rewind_auto.core.seam import Pauses
+from rewind_auto.describe import Description
+from rewind_auto.modes.run import REPLAY_PATIENCE
+from rewind_auto.modes.source import Source
+
+if TYPE_CHECKING:
+    from rewind_auto.modes.run import Run
+
+
+class Replay:
+    """Serves what was recorded, and refuses the rest."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._source = run.source = Source(run, run.settings.source)
+
+    def begin(self, request: Request, *, upgrade: bool) -> Pauses[ServedCall]:
+        """Serve a request.
+
+        Raises:
+            RewindReplayDivergenceError: it has no recorded answer.
+        """
+        run = self._run
+        source = yield from self._source.find(request)
+        if not run.joined:
+            yield from run.runtime.patiently(run.join, REPLAY_PATIENCE)
+        step, description = run.describe(request)
+        if source is None:
+            message = f"strict replay: the source has no session {run.session.name!r} here; nothing was sent"
+            run.diverged(step, message)
+            raise RewindReplayDivergenceError(message)
+        if upgrade:
+            step.fingerprint = Fingerprint(run.canonicalizer.exact(request), b"")
+            why = "a protocol upgrade cannot be replayed"
+            raise (yield from self._refuse(step, description, request, source, why=why))
+        served = yield from self._source.claim(step, request, description)
+        if served is None:
+            raise (yield from self._refuse(step, description, request, source))
+        return served
+
+    def _refuse(
+        self, step: Step, description: Description, request: Request, source: Session, *, why: str = ""
+    ) -> Pauses[RewindReplayDivergenceError]:
+        """Keep the step as blocked and say what happened."""
+        run = self._run
+        store, fingerprint = run.store, step.fingerprint
+        assert fingerprint is not None
+        kept, _ = redact.recording(Recording(request, ending=Ending.CLOSED))
+        step.decision = Decision.BLOCKED
+        number = step.step = yield from run.runtime.patiently(
+            lambda: store.reserve(step.session), REPLAY_PATIENCE
+        )
+        left = [(s.step, r) for s, r in store.unused(step.session, source.id)]
+        recorded = left or [(s.step, r) for s, r in store.unused("", source.id)]
+        near = match.nearest(kept.request, recorded)
+        spent = store.has(source.id, fingerprint.exact)
+        error = match.divergence(
+            kept.request,
+            fingerprint,
+            number,
+            source.name or source.id[:12],
+            (*near, None) if near else None,
+            spent=spent,
+            exhausted=not left,
+            why=why,
+        )
+        step.model = description.asked().model
+        step.note, step.detail = str(error), {"diff": list(error.diff), "source_step": error.source_step}
+        description.end(step, kept)
+        run.note_divergence(str(error))
+        yield from run.runtime.patiently(store.prepare(step, kept), REPLAY_PATIENCE)
+        return error

@@ -1,0 +1,152 @@
+"""The recorded session that a run takes its answers from."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from rewind_auto.calls import ServedCall
+from rewind_auto.core.errors import RewindError, RewindReplayDivergenceError, StoreBusyError
+from rewind_auto.core.model import Fingerprint, Match, Request, Session, Step
+from rewind_auto.core.seam import Pauses
+from rewind_auto.core.serve import asks_to_wait, without_waiting
+from rewind_auto.describe import Description
+from rewind_auto.modes.run import REPLAY_PATIENCE
+from rewind_auto.store.contract import Claimed
+
+if TYPE_CHECKING:
+    from rewind_auto.modes.run import Run
+
+
+_choosing = threading.Lock()
+
+
+class Source:
+    """Finds recorded answers, each served once a run.
+
+    Args:
+        run: what asks.
+        ref: which session, a REF.
+    """
+
+    def __init__(self, run: Run, ref: str | None) -> None:
+        self._run = run
+        self._ref = ref
+        self.session: Session | None = None
+        self._lanes: dict[str, str] = {}  # lane of this run -> lane of the recorded one
+        self._by_canonical: dict[bytes, list[int]] | None = None
+        outer = run.outer.source if run.outer is not None else None
+        self.chosen: set[str] = outer.chosen if outer is not None else set()  # each is repeated once
+
+    def find(self, request: Request) -> Pauses[Session | None]:
+        """The session, looked up on the first call; it becomes the parent of the run's own.
+
+        None: the program has a session of its own here that the source has not.
+
+        Raises:
+            RewindReplayDivergenceError: the REF names no session.
+        """
+        run = self._run
+        if self.session is None:
+            if self._ref is None and run.outer is not None and run.outer.source is not None:
+                around = yield from run.outer.source.find(request)
+                if around is None:
+                    return None
+                self.session = yield from run.runtime.patiently(
+                    lambda: self._inside(around, request), REPLAY_PATIENCE
+                )
+            else:
+                self.session = yield from run.runtime.patiently(self._named, REPLAY_PATIENCE)
+            run.session.parent = self.session.id if self.session is not None else None
+        return self.session
+
+    def _named(self) -> Session:
+        what = "strict replay" if self._run.strict else str(self._run.session.mode)
+        if not self._ref:
+            raise RewindReplayDivergenceError(f"{what}: REWIND_FROM does not say which session to go by")
+        try:
+            return self._run.store.resolve(self._ref, for_replay=True)
+        except StoreBusyError:
+            raise  # tried again by the caller
+        except RewindError as error:
+            raise RewindReplayDivergenceError(f"{what}: {error}") from None
+
+    def _inside(self, around: Session, request: Request) -> Session | None:
+        """The session inside the source that this one repeats: of its name, best with this request in it.
+
+        A name that is made anew for each session (``Run.named`` is false), as of traces, tells nothing.
+        """
+        run = self._run
+        exact = run.canonicalizer.exact(request)
+        with _choosing:
+            left = [session for session in run.store.inner(around.id) if session.id not in self.chosen]
+            if run.named:
+                left = [session for session in left if session.name == run.session.name]
+            fits = [session for session in left if run.store.has(session.id, exact)]
+            found = next(iter(fits or left), None)
+            if found is not None:
+                self.chosen.add(found.id)
+        return found
+
+    def claim(
+        self, step: Step, request: Request, description: Description, *, before: int | None = None
+    ) -> Pauses[ServedCall | None]:
+        """An answer to this request that was not served yet, of the recorded steps below ``before``, or None.
+
+        ``step`` becomes the hit; without an answer it gets the request's fingerprint.
+        """
+        run = self._run
+        assert self.session is not None
+        source = self.session.id
+        exact = run.canonicalizer.exact(request)
+        step.fingerprint = Fingerprint(exact, b"")
+        description.start(step, run.session, run.runtime.tracing)
+        lane = self._lanes.get(step.lane, step.lane)
+        claimed = yield from run.runtime.patiently(
+            lambda: run.store.claim(step, source, exact, Match.EXACT, lane=lane, before=before),
+            REPLAY_PATIENCE,
+        )
+        if claimed is None:
+            step.fingerprint = run.canonicalizer.fingerprint(request)
+            claimed = yield from run.runtime.patiently(
+                lambda: self._renamed(step, lane, before), REPLAY_PATIENCE
+            )
+        if claimed is None:
+            return None
+        # Tasks and threads may have other names in this run. The first answer tells which recorded lane this
+        # one is, and the next ones are looked for there.
+        self._lanes.setdefault(step.lane, claimed.source.lane)
+        return serve(run, step, description, claimed)
+
+    def _renamed(self, step: Step, lane: str, before: int | None) -> Claimed | None:
+        """An answer whose request is equal in canonical form."""
+        assert step.fingerprint is not None
+        assert self.session is not None
+        run, source, canonical = self._run, self.session.id, step.fingerprint.canonical
+        if not run.settings.ignore:
+            return run.store.claim(step, source, canonical, Match.RENAMED, lane=lane, before=before)
+        # Recorded fingerprints know nothing of this run's ignore rules: work them out anew, once.
+        if self._by_canonical is None:
+            self._by_canonical = {}
+            for recorded, request in run.store.unused(step.session, source):
+                key = run.canonicalizer.canonical(request)
+                self._by_canonical.setdefault(key, []).append(recorded.step)
+        for number in self._by_canonical.get(canonical, ()):
+            if before is None or number < before:
+                claimed = run.store.claim_step(step, source, number, Match.RENAMED)
+                if claimed is not None:
+                    return claimed
+        return None
+
+
+def serve(run: Run, step: Step, description: Description, claimed: Claimed) -> ServedCall:
+    """The call that gives a claimed answer to the program."""
+    recording = claimed.recording
+    step.status = recording.head.status if recording.head else None
+    if recording.head is not None and not run.settings.speed and asks_to_wait(recording.head):
+        assert step.fingerprint is not None
+        source = claimed.source
+        retried = run.store.repeated(source.session, source.step, step.fingerprint)
+        recording.head = without_waiting(recording.head, retried=retried)
+    description.decided(step, claimed.source)
+    return ServedCall(run, step, claimed, description)
