@@ -21,6 +21,7 @@ def install(
     store: str | PathLike[str] | None = None,
     name: str | None = None,
     hosts: Iterable[str] = (),
+    tools: Iterable[str] = (),
     speed: float | None = None,
     otlp: str | None = None,
 ) -> None:
@@ -34,11 +35,13 @@ def install(
 
     Args:
         predicates: which requests to record, apart from those to LLM hosts.
-        mode: ``record`` (default) or ``replay``.
-        source: the session to replay: id, unique prefix, name, ``last`` or ``trace:<trace id>``.
+        mode: ``record`` (default), ``cache``, ``replay`` or ``fork``.
+        source: the session to replay or fork: id, unique prefix, name, ``last`` or ``trace:<trace id>``; to fork
+            it, also with ``@STEP``.
         store: path or ``sqlite:///`` URL.
         name: name of the session.
         hosts: further LLM hosts: ``host``, ``host:port`` or ``*.suffix``.
+        tools: hosts of the agent's own HTTP tools, or ``["all"]``: recorded and replayed too.
         speed: replayed streams: 0 for at once, 1 as recorded, N for N times as fast.
         otlp: export spans: an http(s) URL, or ``"1"`` for where the OTEL_* variables say.
 
@@ -58,6 +61,7 @@ def install(
         "REWIND_STORE": None if store is None else fspath(store),
         "REWIND_SESSION_NAME": name,
         "REWIND_LLM_HOSTS": ",".join(hosts),
+        "REWIND_TOOL_HOSTS": ",".join(tools),
         "REWIND_SPEED": None if speed is None else str(speed),
         "REWIND_OTLP": otlp,
     }

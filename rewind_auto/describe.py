@@ -11,17 +11,25 @@ from rewind_auto.core import guard, redact
 from rewind_auto.core.address import port_of
 from rewind_auto.core.decode import decode
 from rewind_auto.core.model import Decision, Head, Recording, Request, Step
-from rewind_auto.providers import registry, wire
+from rewind_auto.providers import reading, registry, wire
 from rewind_auto.providers.hosts import provider_of
 from rewind_auto.providers.info import RequestInfo, ResponseInfo
 from rewind_auto.providers.registry import Route
-from rewind_auto.telemetry.spans import CallSpan, SpanEnd, SpanStart, Tracing
+from rewind_auto.telemetry import names
+from rewind_auto.telemetry.ambient import baggage, current_trace
+from rewind_auto.telemetry.spans import SpanEnd, SpanStart, Tracing
 
 if TYPE_CHECKING:
     from rewind_auto.core.model import Session
+    from rewind_auto.telemetry.call_span import CallSpan
 
 _HTTP_ERROR = 400
 _NO_REQUEST = RequestInfo()
+_API_TYPES = {"openai-chat": "chat_completions", "openai-responses": "responses"}
+_OPENAI = ("openai", "azure.ai.openai")  # many speak like it, and mean other things by a service tier
+
+
+TOOL = Route("", "", None)  # what answers there, nobody knows
 
 
 @lru_cache(maxsize=512)  # programs call few URLs, many times
@@ -34,9 +42,30 @@ def route_of(method: str, url: str, user_hosts: tuple[str, ...]) -> Route:
     return known or registry.by_shape(port, parts.path, method)
 
 
+@lru_cache(maxsize=512)
+def _server(url: str) -> tuple[str | None, int]:
+    """Host and port that a URL is for."""
+    parts = urlsplit(url)
+    return parts.hostname, port_of(parts) or (443 if parts.scheme == "https" else 80)
+
+
 def host_class(host: str, _port: int | None) -> str:
     """What stands for a host in fingerprints: its provider, else its name. Never its port."""
     return provider_of(host) or host
+
+
+def session_key(session_by: str, request: Request) -> str:
+    """What tells a call's trace or conversation from others, or "" where nothing does.
+
+    A header of the call itself, else an entry of that name in the baggage that came with the request which
+    the program is answering.
+    """
+    kind, _, name = session_by.partition(":")
+    if kind == "trace":
+        return current_trace()
+    wanted = name.encode()
+    value = next((v.decode("latin-1") for n, v in request.headers if n.lower() == wanted), "")
+    return value or baggage(name)
 
 
 def ended(route: Route, head: Head, body: bytes) -> bool:
@@ -61,7 +90,7 @@ class Description:
         """What the request asks for."""
         if self._asked is None:
             self._asked = _NO_REQUEST
-            if self.route.operation and self._request.body:
+            if self.route.shape and self._request.body:
                 with guard.swallow("request info"):
                     path = urlsplit(self._request.url).path
                     self._asked = wire.request_info(self.route.shape, path, self._request.body)
@@ -71,16 +100,19 @@ class Description:
         """Start the span, if the call is an inference and somebody listens."""
         if self.route.operation is None or not tracing.listening:
             return
-        parts = urlsplit(self._request.url)
+        host, port = _server(self._request.url)
         asked = self.asked()
+        attributes = self._openai(asked.attributes())
+        if self.route.provider in _OPENAI:
+            attributes[names.OPENAI_API_TYPE] = _API_TYPES.get(self.route.shape)
         self.span = tracing.start(
             SpanStart(
                 operation=self.route.operation,
                 provider=self.route.provider,
                 model=asked.model,
-                server_address=parts.hostname,
-                server_port=port_of(parts) or (443 if parts.scheme == "https" else 80),
-                request_attributes=asked.attributes(),
+                server_address=host,
+                server_port=port,
+                request_attributes=attributes,
                 mode=session.mode.value,
                 session_id=session.id,
                 step=step.step or None,
@@ -103,13 +135,16 @@ class Description:
                 link=_linked(link),
                 step=step.step or None,
                 fingerprint=str(step.fingerprint) if step.fingerprint else None,
+                usage=link.usage if link else None,
             )
 
     def finish(self, step: Step, recording: Recording) -> None:
         """Put model and usage onto the step of a live call, and end its span."""
         self._request = recording.request
         asked = self.asked()
-        answered = self._answered(recording)
+        # What was too large to keep is not here to be read, which says nothing of how it ended.
+        gone = step.decision is Decision.BYPASS and not recording.body
+        answered = ResponseInfo() if gone else self._answered(recording)
         step.stream = asked.stream
         step.model = answered.model or asked.model
         step.usage = dict(answered.usage) or None
@@ -125,11 +160,9 @@ class Description:
         asked = self.asked()
         if answered is None:
             answered = self._answered(recording)
-        error_type, message = _error(step, recording)
+        error_type, message = _error(step, recording, answered)
         if message:
             message = redact.text(message, self._secrets())
-        hit = step.decision is Decision.HIT
-        first = recording.cuts[0][1] / 1e6 if recording.cuts and asked.stream and not hit else None
         span.end(
             SpanEnd(
                 decision=step.decision.value,
@@ -142,15 +175,31 @@ class Description:
                 status=step.status,
                 error_type=error_type,
                 error_message=message,
-                time_to_first_chunk=first,
+                time_to_first_chunk=self._first_chunk(step, recording),
+                duration=recording.end_us / 1e6,
                 usage=answered.usage,
-                response_attributes=answered.attributes(),
-                system_instructions=lambda: self._clean(asked.system_instructions),
+                response_attributes=self._openai(answered.attributes()),
+                system_instructions=lambda: self._clean(_texts(asked.system_instructions)),
                 input_messages=lambda: self._clean(asked.input_messages),
                 output_messages=lambda: self._clean(answered.output_messages),
                 tool_definitions=lambda: self._clean(asked.tool_definitions),
             )
         )
+
+    def _first_chunk(self, step: Step, recording: Recording) -> float | None:
+        """Seconds to the first chunk of a stream. On a hit there was no provider to wait for."""
+        head = recording.head
+        if not self.asked().stream or step.decision is Decision.HIT:
+            return None
+        if head is None or head.status >= _HTTP_ERROR:
+            return None
+        return next((at / 1e6 for length, at in recording.cuts if length), None)
+
+    def _openai(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        """Without OpenAI's own attributes where it is not OpenAI that means them."""
+        if self.route.provider in _OPENAI:
+            return attributes
+        return {name: value for name, value in attributes.items() if not name.startswith("openai.")}
 
     def _clean(self, content: Any) -> Any:
         """Message content without secrets. Only spans that have content come here."""
@@ -161,12 +210,17 @@ class Description:
 
     def _answered(self, recording: Recording) -> ResponseInfo:
         head = recording.head
-        if self.route.operation and head is not None and recording.body:
+        if self.route.operation and head is not None:
             with guard.swallow("response info"):
-                kind = next((v for n, v in head.headers if n.lower() == b"content-type"), b"").decode(
-                    "latin-1"
+                failed = head.status >= _HTTP_ERROR
+                kind = next((v for n, v in head.headers if n.lower() == b"content-type"), b"")
+                return wire.response_info(
+                    self.route.shape,
+                    decode(head, recording.body),
+                    kind.decode("latin-1"),
+                    stream=self.asked().stream and not failed,
+                    cut=not (failed or recording.complete),
                 )
-                return wire.response_info(self.route.shape, decode(head, recording.body), kind)
         return ResponseInfo()
 
 
@@ -177,13 +231,20 @@ def _linked(recorded: Step | None) -> tuple[str, str] | None:
     return recorded.trace_id, recorded.span_id
 
 
-def _error(step: Step, recording: Recording) -> tuple[str | None, str | None]:
+def _texts(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What of the system instructions is text: the conventions allow nothing else there."""
+    return [part for part in parts if part["type"] == "text"]
+
+
+def _error(step: Step, recording: Recording, answered: ResponseInfo) -> tuple[str | None, str | None]:
+    """What went wrong, as `rewind_auto.telemetry.spans` lists it, and in words."""
     if step.decision is Decision.BLOCKED:
         return "RewindReplayDivergenceError", step.note
     if recording.fault is not None:
         return recording.fault.name, recording.fault.message
     if step.error == "cancelled":
         return "cancelled", "the call was cancelled"
-    if step.status is not None and step.status >= _HTTP_ERROR:
-        return str(step.status), None
-    return None, None
+    head = recording.head
+    if step.status is not None and step.status >= _HTTP_ERROR and head is not None:
+        return str(step.status), reading.complaint(decode(head, recording.body))
+    return answered.error, None

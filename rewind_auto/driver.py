@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rewind_auto import inner
 from rewind_auto.core import guard
 from rewind_auto.core.errors import RewindReplayDivergenceError
 from rewind_auto.providers.hosts import HostGate
+from rewind_auto.values import ALL_HOSTS
 
 if TYPE_CHECKING:
     from rewind_auto.calls import LiveCall, ServedCall
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
     from rewind_auto.predicates import Predicates
     from rewind_auto.runtime import Runtime
     from rewind_auto.settings import Settings
+
+
+Gate = Callable[[str, int | None], bool]
+
+
+def _every(_host: str, _port: int | None) -> bool:
+    return True
 
 
 class ProcessDriver:
@@ -37,10 +46,14 @@ class ProcessDriver:
         self._looks_up = settings.mode not in ("record", "off")
         self._lock = threading.Lock()
         self._runtime: Runtime | None = None
-        gate = HostGate(settings.llm_hosts)
+        tools = settings.tool_hosts
+        self.is_llm_host: Gate = HostGate(settings.llm_hosts)
+        self.is_tool_host: Gate = _every if ALL_HOSTS in tools else HostGate(tools, providers=False)
         # With predicates every request has to be looked at: a URL alone does not answer for them.
-        self.wants: Any = gate if predicates is None else lambda _host, _port: True
-        self.is_llm_host = gate
+        if predicates is not None or ALL_HOSTS in tools:
+            self.wants: Gate = _every
+        else:
+            self.wants = HostGate((*settings.llm_hosts, *tools)) if tools else self.is_llm_host
 
     @property
     def needs_body(self) -> bool:

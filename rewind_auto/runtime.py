@@ -20,7 +20,7 @@ from rewind_auto.core import guard
 from rewind_auto.core.address import port_of
 from rewind_auto.core.canonical import Canonicalizer, digest
 from rewind_auto.core.errors import RewindReplayDivergenceError, StoreBusyError
-from rewind_auto.core.model import Ending, Mode, Request, Session
+from rewind_auto.core.model import Ending, Kind, Mode, Request, Session
 from rewind_auto.core.seam import Pauses
 from rewind_auto.core.seam import run as run_through
 from rewind_auto.describe import host_class, session_key
@@ -32,6 +32,7 @@ from rewind_auto.values import split_fork
 
 if TYPE_CHECKING:
     from rewind_auto.driver import ProcessDriver
+    from rewind_auto.predicates import LLMRequest
 
 T = TypeVar("T")
 
@@ -61,6 +62,8 @@ class Runtime:
             mode=Mode(settings.mode),
             started_at=time.time(),
             command=tuple(shlex.split(settings.command)) if settings.command else tuple(sys.orig_argv),
+            llm_hosts=settings.llm_hosts,
+            tool_hosts=settings.tool_hosts,
             pid=settings.root_pid or os.getpid(),
         )
         self.run = Run(self, settings, session)
@@ -74,8 +77,11 @@ class Runtime:
         """See `rewind_auto.core.seam.Driver.begin`."""
         run: Run | None = self.run
         try:
-            if not self._is_ours(request):
+            kind = self._kind_of(request)
+            if kind is None:
                 return None
+            if kind is Kind.TOOL:
+                request = replace(request, tool=True)
             self._end_dropped()
             run = self._run_of(request)
             if run is None:
@@ -157,24 +163,26 @@ class Runtime:
             next(pauses, None)
             pauses.close()  # a store that is busy is written to behind the call that is about to begin
 
-    def _is_ours(self, request: Request) -> bool:
+    def _kind_of(self, request: Request) -> Kind | None:
+        """Whether a request is to an LLM host, to a tool of the agent's, or (None) not ours to see."""
         if _is_exporters(request):
-            return False
-        predicates = self.driver.predicates
-        if predicates is None:
-            return True
+            return None
+        predicates, driver = self.driver.predicates, self.driver
+        if predicates is None and not self.settings.tool_hosts:
+            return Kind.LLM
         parts = urlsplit(request.url)
-        if self.driver.is_llm_host(parts.hostname or "", port_of(parts)):
-            return True
-        from rewind_auto.predicates import LLMRequest
+        host, port = parts.hostname or "", port_of(parts)
+        if driver.is_llm_host(host, port):
+            return Kind.LLM
+        if predicates is not None:
+            from rewind_auto.predicates import LLMRequest
 
-        try:
-            return bool(predicates.is_llm_call(LLMRequest.of(request)))
-        except Exception as error:  # noqa: BLE001 - the user's code; documented to count as false
-            guard.warn_once(
-                "predicate", f"a predicate raised and counts as false: {type(error).__name__}: {error}"
-            )
-            return False
+            seen = LLMRequest.of(request)
+            if _agrees(predicates.is_llm_call, seen):
+                return Kind.LLM
+            if _agrees(predicates.is_tool_call, seen):
+                return Kind.TOOL
+        return Kind.TOOL if driver.is_tool_host(host, port) else None
 
     def patiently(self, attempt: Callable[[], T], patience: float) -> Pauses[T]:
         """Try until the store is not busy, or ``patience`` seconds are over.
@@ -213,6 +221,16 @@ class Runtime:
             for run in (*self._keyed.values(), self.run):
                 run.finish()
             self.store.close()
+
+
+def _agrees(predicate: Callable[[LLMRequest], bool], request: LLMRequest) -> bool:
+    try:
+        return bool(predicate(request))
+    except Exception as error:  # noqa: BLE001 - the user's code; documented to count as false
+        guard.warn_once(
+            "predicate", f"a predicate raised and counts as false: {type(error).__name__}: {error}"
+        )
+        return False
 
 
 def _is_exporters(request: Request) -> bool:

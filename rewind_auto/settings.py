@@ -80,7 +80,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("--hosts", "REWIND_LLM_HOSTS", "llm_hosts", values.read_hosts,
            "further LLM hosts, separated by commas", "HOST[,HOST]"),
     Option("--tools", "REWIND_TOOL_HOSTS", "tool_hosts", values.read_tools,
-           "hosts of the agent's HTTP tools (not yet available)", "HOST[,HOST]|all"),
+           "hosts of the agent's own HTTP tools, or all: recorded and replayed too", "HOST[,HOST]|all"),
     Option("--otlp", "REWIND_OTLP", "otlp", values.read_otlp,
            "export spans, to URL or to where OTEL_* says", "URL"),
     Option("--allow-unused", "REWIND_ALLOW_UNUSED", "allow_unused", values.read_switch,

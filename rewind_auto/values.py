@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from rewind_auto.core.model import Mode
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical", "off")
+ALL_HOSTS = "all"
 _NOT_YET = "not yet available in this release"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _BYTES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -84,8 +85,8 @@ def read_hosts(text: str) -> tuple[str, ...]:
     return hosts
 
 
-def read_tools(_: str) -> tuple[str, ...]:
-    raise ValueError(_NOT_YET)
+def read_tools(text: str) -> tuple[str, ...]:
+    return (ALL_HOSTS,) if text.strip().lower() == ALL_HOSTS else read_hosts(text)
 
 
 def read_number(text: str) -> float:

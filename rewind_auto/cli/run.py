@@ -72,9 +72,10 @@ def run(argv: Sequence[str]) -> int:
         if settings.mode is Mode.OFF:
             return _become(command, _applied(os.environ, {**overrides, "REWIND_MODE": Mode.OFF}))
         if settings.mode is Mode.FORK:
-            from rewind_auto.cli.source import find
+            from rewind_auto.cli.source import find, hosts
 
-            _, overrides["REWIND_FROM"] = find(settings)
+            source, pinned = find(settings)
+            overrides |= {"REWIND_FROM": pinned, **hosts(settings, source)}
         else:
             header.check(settings.store)
         return _become(command, launch.environment(os.environ, overrides))

@@ -10,7 +10,7 @@ from rewind_auto.core.errors import RewindError, StoreBusyError
 from rewind_auto.core.model import Mode, Session
 from rewind_auto.settings import Settings
 from rewind_auto.store import open_store
-from rewind_auto.values import split_fork
+from rewind_auto.values import ALL_HOSTS, split_fork
 
 _T = TypeVar("_T")
 _PATIENCE, _PAUSE = 10.0, 0.01  # seconds
@@ -37,6 +37,16 @@ def find(settings: Settings) -> tuple[Session, str]:
     if step > source.steps + 1:
         raise RewindError(f"session {source.name} has {source.steps} steps: it cannot be forked at {step}")
     return source, f"{source.id}@{step}"
+
+
+def hosts(settings: Settings, source: Session) -> dict[str, str | None]:
+    """The variables that have a run hold back whatever the recording of its source did."""
+    llm = dict.fromkeys((*settings.llm_hosts, *source.llm_hosts))
+    tools = dict.fromkeys((*settings.tool_hosts, *source.tool_hosts))
+    return {
+        "REWIND_LLM_HOSTS": ",".join(llm) or None,
+        "REWIND_TOOL_HOSTS": ALL_HOSTS if ALL_HOSTS in tools else ",".join(tools) or None,
+    }
 
 
 def patiently(attempt: Callable[[], _T]) -> _T:

@@ -39,7 +39,7 @@ def replay(settings: Settings, command: Sequence[str], overrides: Mapping[str, s
         StoreError: there is no store, or it cannot be used.
     """
     from rewind_auto.cli import run
-    from rewind_auto.cli.source import find, patiently
+    from rewind_auto.cli.source import find, hosts, patiently
     from rewind_auto.store import open_store
 
     source, pinned = find(settings)
@@ -53,7 +53,7 @@ def replay(settings: Settings, command: Sequence[str], overrides: Mapping[str, s
         command=tuple(command),
         pid=os.getpid(),
     )
-    environ = launch.environment(os.environ, {**overrides, "REWIND_FROM": pinned})
+    environ = launch.environment(os.environ, {**overrides, "REWIND_FROM": pinned, **hosts(settings, source)})
 
     def begin() -> None:
         patiently(lambda: store.begin(session))

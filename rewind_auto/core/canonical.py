@@ -32,6 +32,7 @@ _MINTED = re.compile(
     r"^(?:call|toolu|tooluse|srvtoolu|msg|run|lc_run|lc|fc|ctc|rs|resp|pyd_ai|chatcmpl)[-_]+[0-9A-Za-z_\-]{4,}$"
     r"|^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$"
 )
+_SIGNED_AT = re.compile(r"x-(?:amz|goog)-date=", re.IGNORECASE)  # in the query of a URL that is its own credential
 _BOUNDARY = re.compile(rb'boundary="?([^";,\s]+)"?', re.IGNORECASE)
 
 Path = tuple[str, ...]
@@ -94,7 +95,8 @@ class Canonicalizer:
     def _address(self, method: str, url: str) -> bytes:
         parts = urlsplit(url)
         host = self._host_class((parts.hostname or "").lower(), port_of(parts))
-        query = "&".join(sorted(redact.query_string(parts.query).split("&"))) if parts.query else ""
+        asked = redact.query_string(parts.query).split("&") if parts.query else ()
+        query = "&".join(sorted(one for one in asked if not _SIGNED_AT.match(one)))
         return f"{method} {host} {parts.path}?{query}".encode("utf-8", "surrogateescape")
 
     def body(self, request: Request) -> bytes:

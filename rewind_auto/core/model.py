@@ -70,6 +70,7 @@ class Request:
     headers: Headers
     body: bytes
     library: str = ""
+    tool: bool = False  # to an HTTP tool of the agent's, not to an LLM host
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,8 @@ class Session:
     started_at: float = 0.0
     ended_at: float | None = None
     command: tuple[str, ...] = ()
+    llm_hosts: tuple[str, ...] = ()  # those beside the known providers
+    tool_hosts: tuple[str, ...] = ()
     pid: int = 0
     steps: int = 0
     decisions: dict[str, int] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from rewind_auto.core.exchange import Exchange
 from rewind_auto.core.lane import Lanes
 from rewind_auto.core.model import Decision, Ending, Kind, Mode, Recording, Request, Session, Step
 from rewind_auto.core.seam import Pauses, run
-from rewind_auto.describe import Description, ended, route_of
+from rewind_auto.describe import TOOL, Description, ended, route_of
 
 if TYPE_CHECKING:
     from rewind_auto.modes.source import Source
@@ -87,16 +87,16 @@ class Run:
 
     def describe(self, request: Request) -> tuple[Step, Description]:
         """A step for this request, not yet numbered, and what is known of it."""
-        route = route_of(request.method, request.url, self.settings.llm_hosts)
+        route = TOOL if request.tool else route_of(request.method, request.url, self.settings.llm_hosts)
         step = Step(
             self.session.id,
             0,
-            kind=Kind.LLM if route.operation else Kind.HTTP,
+            kind=Kind.TOOL if request.tool else Kind.LLM if route.operation else Kind.HTTP,
             lane=self.lanes.current(),
             method=request.method,
             url=request.url,
             library=request.library,
-            provider=route.provider,
+            provider=route.provider or None,
             operation=route.operation,
             started_at=time.time(),
             call_site=call_site(),

@@ -89,7 +89,7 @@ def _one(
 
 _SESSIONS = (
     "SELECT id, uid, name, mode, status, parent, fork_step, outer, started_at, ended_at, command, pid,"
-    " pid_mark FROM sessions"
+    " pid_mark, hosts FROM sessions"
 )
 _COUNTS = "SELECT session, decision, count(*) FROM steps WHERE whole = 1"
 
@@ -141,7 +141,8 @@ def _all_of(db: sqlite3.Connection, session_id: str) -> list[Step]:
 
 
 def _session(row: tuple[Any, ...], decisions: dict[str, int]) -> Session:
-    _, uid, name, mode, status, parent, fork_step, outer, started_at, ended_at, command, pid, mark = row
+    _, uid, name, mode, status, parent, fork_step, outer, started_at, ended_at, command, pid, mark, hosts = row
+    listed = json.loads(hosts or "{}")
     if status == "running" and not _alive(pid, mark):
         status = "interrupted" if ended_at is None else "completed"
     return Session(
@@ -155,6 +156,8 @@ def _session(row: tuple[Any, ...], decisions: dict[str, int]) -> Session:
         started_at=started_at,
         ended_at=ended_at,
         command=tuple(json.loads(command)),
+        llm_hosts=tuple(listed.get("llm", ())),
+        tool_hosts=tuple(listed.get("tools", ())),
         pid=pid,
         steps=sum(decisions.values()),
         decisions=decisions,

@@ -58,8 +58,8 @@ class SqliteStore:
         with self._connection.writing as db:
             db.execute(
                 "INSERT OR IGNORE INTO sessions"
-                " (uid, name, mode, status, parent, fork_step, outer, started_at, command, pid, pid_mark)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " (uid, name, mode, status, parent, fork_step, outer, started_at, command, pid, pid_mark, hosts)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     session.id,
                     session.name.encode("utf-8", "replace").decode(),  # a script may be called anything
@@ -72,6 +72,7 @@ class SqliteStore:
                     json.dumps(redact.command(session.command)),
                     session.pid or os.getpid(),
                     reading.process_mark(session.pid or os.getpid()),
+                    json.dumps({"llm": session.llm_hosts, "tools": session.tool_hosts}),
                 ),
             )
 

@@ -129,6 +129,16 @@ def test_a_program_s_own_sessions_count_in_the_verdict(rewind_run, provider, tmp
     assert "has no session 'c'" in done.stderr
 
 
+def test_a_replay_holds_back_the_hosts_that_were_recorded(rewind_run, provider, tmp_path):
+    (tmp_path / "program.py").write_text(textwrap.dedent(PROGRAM))
+    program = (sys.executable, "program.py", f"{provider.url}/v1/chat/completions")
+    recorded = rewind_run("--tools", "127.0.0.1", *program)
+    provider.stop()
+    for mode in ("--replay", "--fork"):
+        done = rewind_run(mode, "last", *program)
+        assert (done.returncode, done.stdout) == (0, recorded.stdout)
+
+
 def test_sessions_tell_where_they_come_from(run, launcher, environ, rewind_run):
     run("--name", "first")
     run("--fork", "first@2", "--name", "second")

@@ -148,7 +148,7 @@ class TestCommandLine:
             (["--fork"], "--fork"),
             (["--fork", "last@0", "true"], "steps are numbered from 1"),
             (["--fork", "last@3", "true"], "no store at"),
-            (["--tools", "all", "true"], "not yet available in this release"),
+            (["--tools", "a/b", "true"], "--tools: 'a/b'"),
         ],
     )
     def test_wrong_usage(self, rewind_run, args, says, tmp_path) -> None:
