@@ -9,7 +9,7 @@ from typing import Any
 
 from rewind_auto import values
 from rewind_auto.core.errors import RewindError
-from rewind_auto.core.model import Mode
+from rewind_auto.core.model import Match, Mode
 
 DEFAULT_STORE = "~/.rewind-auto/rewind.db"
 
@@ -58,6 +58,7 @@ class Settings:
     cache_ttl: float | None = None
     log: str = "warning"
     ignore: tuple[str, ...] = ()
+    match: Match = Match.RENAMED
     max_body: int = 64 << 20
     otlp: str | None = None
     session_by: str = ""
@@ -77,6 +78,8 @@ OPTIONS: tuple[Option, ...] = (
            f"path or sqlite:///PATH (default: {DEFAULT_STORE})", "URL"),
     Option("--speed", "REWIND_SPEED", "speed", values.read_number,
            "replayed streams: 0 at once (default), 1 as recorded", "0|1|N"),
+    Option("--match", "REWIND_MATCH", "match", values.read_match,
+           "what counts as the recorded request: exact, renamed (default), aligned", "HOW"),
     Option("--hosts", "REWIND_LLM_HOSTS", "llm_hosts", values.read_hosts,
            "further LLM hosts, separated by commas", "HOST[,HOST]"),
     Option("--tools", "REWIND_TOOL_HOSTS", "tool_hosts", values.read_tools,

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Mapping
 
-from rewind_auto.core.model import Mode
+from rewind_auto.core.model import Match, Mode
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical", "off")
 ALL_HOSTS = "all"
@@ -74,6 +74,13 @@ def read_session_by(text: str) -> str:
     if word in ("process", "trace"):
         return "" if word == "process" else word
     raise ValueError("not process, trace or header:NAME")
+
+
+def read_match(text: str) -> Match:
+    word = text.strip().lower()
+    if word not in set(Match):
+        raise ValueError(f"not one of {', '.join(Match)}")
+    return Match(word)
 
 
 def read_hosts(text: str) -> tuple[str, ...]:

@@ -76,6 +76,10 @@ def replay(settings: Settings, command: Sequence[str], overrides: Mapping[str, s
     with suppress(StoreError):  # the verdict stands
         patiently(lambda: store.finish(session.id, outcome))
     store.close()
+    if verdict.drifted:
+        first = verdict.drifted[0]
+        said = f"{_count(len(verdict.drifted), 'answer')} taken by place alone; the first, step {first.step},"
+        print(f"rewind-run: {said} {first.note}", file=sys.stderr)
     if diverged:
         sys.stderr.write(_summary(verdict, source, allow_unused=settings.allow_unused))
         sys.stderr.flush()

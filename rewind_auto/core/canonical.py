@@ -32,7 +32,7 @@ _MINTED = re.compile(
     r"^(?:call|toolu|tooluse|srvtoolu|msg|run|lc_run|lc|fc|ctc|rs|resp|pyd_ai|chatcmpl)[-_]+[0-9A-Za-z_\-]{4,}$"
     r"|^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$"
 )
-_SIGNED_AT = re.compile(r"x-(?:amz|goog)-date=", re.IGNORECASE)  # in the query of a URL that is its own credential
+_SIGNED_AT = re.compile(r"x-(?:amz|goog)-date=", re.IGNORECASE)  # of a URL with its own signature
 _BOUNDARY = re.compile(rb'boundary="?([^";,\s]+)"?', re.IGNORECASE)
 
 Path = tuple[str, ...]

@@ -88,7 +88,10 @@ def _walk(old: Any, new: Any, path: str, where: str, into: list[Change]) -> None
         for key in [*old, *(k for k in new if k not in old)]:
             _walk(old.get(key, _ABSENT), new.get(key, _ABSENT), _below(path, key), where, into)
     elif isinstance(old, list) and isinstance(new, list):
-        for index in range(max(len(old), len(new))):
+        # What was put in or taken out somewhere is one change, not one for all that comes after it.
+        tail = _equal_tail(old, new) if len(old) != len(new) else 0
+        length, old, new = max(len(old), len(new)) - tail, old[: len(old) - tail], new[: len(new) - tail]
+        for index in range(length):
             left = old[index] if index < len(old) else _ABSENT
             right = new[index] if index < len(new) else _ABSENT
             _walk(left, right, f"{path}[{index}]", where, into)
@@ -100,6 +103,14 @@ def _walk(old: Any, new: Any, path: str, where: str, into: list[Change]) -> None
             into.append(Change(path, old, None, described, "removed"))
         else:
             into.append(Change(path, old, new, described))
+
+
+def _equal_tail(old: list[Any], new: list[Any]) -> int:
+    """How many last items are equal."""
+    count, most = 0, min(len(old), len(new))
+    while count < most and old[-1 - count] == new[-1 - count]:
+        count += 1
+    return count
 
 
 def _below(path: str, key: str) -> str:

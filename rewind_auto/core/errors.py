@@ -32,7 +32,12 @@ class RewindReplayDivergenceError(BaseException):
         source_step: number of the recorded step it was compared with, or None.
         fingerprint: hex fingerprint of the request that was made.
         source_fingerprint: hex fingerprint of the recorded request, or None.
-        diff: what differs, as ``{"path", "old", "new"}`` dictionaries.
+        diff: what differs, as ``{"path", "old", "new"}`` dictionaries, the first cause first.
+        call_site: where the program asked, ``file:line``, or None.
+        source_call_site: where it asked when the nearest step was recorded, or None.
+        cause: the step of this run that diverged before, if this one may follow from that, or None.
+        ignore: the rule that would make the difference not matter, to paste, or None.
+        fork: the REF with which ``rewind-run --fork`` goes on live from here, or None.
     """
 
     def __init__(
@@ -44,6 +49,11 @@ class RewindReplayDivergenceError(BaseException):
         fingerprint: str | None = None,
         source_fingerprint: str | None = None,
         diff: tuple[dict[str, Any], ...] = (),
+        call_site: str | None = None,
+        source_call_site: str | None = None,
+        cause: int | None = None,
+        ignore: str | None = None,
+        fork: str | None = None,
     ) -> None:
         super().__init__(message)
         self.step = step
@@ -51,3 +61,8 @@ class RewindReplayDivergenceError(BaseException):
         self.fingerprint = fingerprint
         self.source_fingerprint = source_fingerprint
         self.diff = diff
+        self.call_site = call_site
+        self.source_call_site = source_call_site
+        self.cause = cause
+        self.ignore = ignore
+        self.fork = fork

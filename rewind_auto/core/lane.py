@@ -65,6 +65,17 @@ class Lanes:
         return lane.path
 
 
+def related(first: str, second: str) -> bool:
+    """Whether one of two lanes started the other: what happens in one can show in the other."""
+    return (
+        first == second
+        or not first
+        or not second
+        or second.startswith(f"{first}/")
+        or first.startswith(f"{second}/")
+    )
+
+
 def restart() -> Token:
     """Have the running code start in no lane: what it calls from now on is another session's."""
     return _current.set(None)

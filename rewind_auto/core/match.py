@@ -1,86 +1,38 @@
-"""Puts a divergence into words, and picks the recorded request it is nearest to."""
+"""Picks the recorded request that one is nearest to, and the one that stands in its place."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlsplit
 
-from rewind_auto.core.diff import Change, compare, distance
-from rewind_auto.core.errors import RewindReplayDivergenceError
-from rewind_auto.core.model import Fingerprint, Request
+from rewind_auto.core.diff import distance
+from rewind_auto.core.model import Request, Step
 
-_LISTED = 6
+Recorded = tuple[Step, Request]
+
+_AHEAD = 3  # recorded calls of a lane that the next one may be: the program may have left one out
 
 
-def nearest(request: Request, recorded: Iterable[tuple[int, Request]]) -> tuple[int, Request] | None:
+def nearest(request: Request, recorded: Iterable[Recorded]) -> Recorded | None:
     """The recorded step that differs least from ``request``; of equals, the earliest."""
-    best: tuple[float, int, Request] | None = None
-    for step, other in recorded:
-        far = distance(other, request)
-        if best is None or far < best[0]:
-            best = (far, step, other)
-    return (best[1], best[2]) if best else None
+    return min(recorded, key=lambda one: distance(one[1], request), default=None)
 
 
-def ignore_rule(changes: tuple[Change, ...]) -> str | None:
-    """The ignore rule that would make these changes not matter, or None if that cannot be said."""
-    if not changes or len(changes) > _LISTED:
-        return None
-    if any(c.path in ("", "body", "url", "method") or '"' in c.path for c in changes):
-        return None
-    if any(c.path.endswith("]") and c.state != "changed" for c in changes):
-        return None  # a message more or less: ignoring its place would not bring the lists in step
-    return "REWIND_IGNORE='" + ",".join(c.path for c in changes) + "'"
+def aligned(request: Request, lane: str, unused: Sequence[Recorded]) -> Recorded | None:
+    """The recorded call that stands where this one does: in its lane next, and to the same address.
 
-
-def divergence(
-    request: Request,
-    fingerprint: Fingerprint,
-    step: int,
-    source: str,
-    near: tuple[int, Request, Fingerprint | None] | None,
-    *,
-    spent: bool = False,
-    exhausted: bool = False,
-    why: str = "",
-) -> RewindReplayDivergenceError:
-    """The error of a strict replay for a request that has no recorded answer.
-
-    Args:
-        request: what was asked.
-        fingerprint: of that request.
-        step: its number in this run.
-        source: name of the session being replayed.
-        near: the nearest recorded step, an unused one if there is any, with its request and fingerprint.
-        exhausted: whether every recorded step has been used by now.
-        why: a reason other than the content of the request.
-        spent: whether an equal request was recorded, but all its answers are already used.
+    ``lane`` is the recorded lane that the call's own one repeats; where nobody recorded that, it is whichever
+    lane's next call is nearest. ``unused``: recorded steps whose answers are still to be had, in start order.
     """
-    lines = [f"strict replay: step {step} has no recorded answer in session {source}; nothing was sent"]
-    lines.append(f"  asked: {request.method} {request.url}")
-    changes: tuple[Change, ...] = ()
-    if why:
-        lines.append(f"  {why}")
-    if exhausted:
-        lines.append("  every recorded step is already used: this run makes more calls than the recorded one")
-    elif spent:
-        lines.append("  an equal request was recorded, but each of its answers is already used in this run")
-    if near is not None:
-        changes = compare(near[1], request)
-        lines.append(
-            f"  nearest: recorded step {near[0]}; "
-            + ("what differs (recorded → now):" if changes else "its request is the same")
-        )
-        lines.extend(f"    {change}" for change in changes[:_LISTED])
-        if len(changes) > _LISTED:
-            lines.append(f"    … and {len(changes) - _LISTED} more")
-        rule = ignore_rule(changes)
-        if rule:
-            lines.append(f"  if that may vary: {rule}")
-    return RewindReplayDivergenceError(
-        "\n".join(lines),
-        step=step,
-        source_step=near[0] if near else None,
-        fingerprint=str(fingerprint),
-        source_fingerprint=str(near[2]) if near and near[2] else None,
-        diff=tuple(change.as_dict() for change in changes),
-    )
+    same = [one for one in unused if _address(one[1]) == _address(request)]
+    mine = [one for one in same if one[0].lane == lane][:_AHEAD]
+    if not mine:
+        first: dict[str, Recorded] = {}
+        for one in same:
+            first.setdefault(one[0].lane, one)
+        mine = list(first.values())
+    return nearest(request, mine)
+
+
+def _address(request: Request) -> tuple[str, str]:
+    return request.method, urlsplit(request.url).path

@@ -55,6 +55,8 @@ _KEY_SHAPED: tuple[tuple[bytes, re.Pattern[bytes]], ...] = tuple(
         (b"ya29.", rb"ya29\.[0-9A-Za-z_\-]{20,}"),
         (b"AKIA", rb"AKIA[0-9A-Z]{16}"),  # AWS
         (b"ASIA", rb"ASIA[0-9A-Z]{16}"),
+        (b"ABSK", rb"\bABSK[A-Za-z0-9+/]{20,}=*"),  # AWS, of Bedrock alone
+        (b"bedrock-api-key-", rb"bedrock-api-key-[A-Za-z0-9+/]{16,}=*"),
         (b"xox", rb"xox[abeprs]-[A-Za-z0-9\-]{10,}"),  # Slack
         (b"eyJ", rb"eyJ[A-Za-z0-9_\-]{8,}\.eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]+"),  # JWT
         (b"earer ", rb"[Bb]earer +[A-Za-z0-9._~+/\-]{16,}=*"),
@@ -69,6 +71,7 @@ _KEY_FIELD = re.compile(
 )
 _FIELD_HINTS = (b'key"', b'Key"', b'KEY"', b'oken"', b'ecret"', b'assword"', b'uthorization"')
 _ESCAPED_HINTS = tuple(hint[:-1] + b"\\" for hint in _FIELD_HINTS)
+_SIGNED = re.compile(rb"\b(?:Credential|Signature)=([^,/\s]+)")  # of AWS, in one header
 _SHORTEST = 8  # a shorter credential would blank innocent text
 _ERROR = 400
 
@@ -161,6 +164,7 @@ def credentials(pairs: Headers, address: str) -> tuple[bytes, ...]:
             found.add(value.strip())
             token = value.strip().rpartition(b" ")[2]
             found.add(token)
+            found.update(_SIGNED.findall(value))
             if value[:6].lower() == b"basic ":
                 found.add(_password(token))
     for part in address.partition("?")[2].split("&") if "?" in address else ():

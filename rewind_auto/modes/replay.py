@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from rewind_auto.calls import ServedCall
 from rewind_auto.core import match, redact
+from rewind_auto.core.divergence import Divergence
 from rewind_auto.core.errors import RewindReplayDivergenceError
+from rewind_auto.core.lane import related
 from rewind_auto.core.model import Decision, Ending, Fingerprint, Recording, Request, Session, Step
 from rewind_auto.core.seam import Pauses
 from rewind_auto.describe import Description
@@ -23,6 +25,7 @@ class Replay:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._source = run.source = Source(run, run.settings.source)
+        self._first: Step | None = None  # that diverged
 
     def begin(self, request: Request, *, upgrade: bool) -> Pauses[ServedCall]:
         """Serve a request.
@@ -60,22 +63,30 @@ class Replay:
         number = step.step = yield from run.runtime.patiently(
             lambda: store.reserve(step.session), REPLAY_PATIENCE
         )
-        left = [(s.step, r) for s, r in store.unused(step.session, source.id)]
-        recorded = left or [(s.step, r) for s, r in store.unused("", source.id)]
-        near = match.nearest(kept.request, recorded)
-        spent = store.has(source.id, fingerprint.exact)
-        error = match.divergence(
+        left = list(store.unused(step.session, source.id))
+        divergence = Divergence(
             kept.request,
             fingerprint,
             number,
             source.name or source.id[:12],
-            (*near, None) if near else None,
-            spent=spent,
+            near=match.nearest(kept.request, left or store.unused("", source.id)),
+            call_site=step.call_site,
+            spent=store.has(source.id, fingerprint.exact),
             exhausted=not left,
+            cause=self._first.step
+            if self._first is not None and related(self._first.lane, step.lane)
+            else None,
+            fork=source.id[:12] if self._first is None else None,
             why=why,
         )
+        self._first = self._first or step
+        drifted = self._source.drifted_before(step)
+        error = divergence.error()
         step.model = description.asked().model
-        step.note, step.detail = str(error), {"diff": list(error.diff), "source_step": error.source_step}
+        step.note, step.detail = (
+            str(error),
+            divergence.facts() | ({"downstream_of": drifted} if drifted else {}),
+        )
         description.end(step, kept)
         run.note_divergence(str(error))
         yield from run.runtime.patiently(store.prepare(step, kept), REPLAY_PATIENCE)

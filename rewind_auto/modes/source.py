@@ -6,8 +6,11 @@ import threading
 from typing import TYPE_CHECKING
 
 from rewind_auto.calls import ServedCall
+from rewind_auto.core import match, redact
+from rewind_auto.core.diff import compare
 from rewind_auto.core.errors import RewindError, RewindReplayDivergenceError, StoreBusyError
-from rewind_auto.core.model import Fingerprint, Match, Request, Session, Step
+from rewind_auto.core.lane import related
+from rewind_auto.core.model import Fingerprint, Match, Recording, Request, Session, Step
 from rewind_auto.core.seam import Pauses
 from rewind_auto.core.serve import asks_to_wait, without_waiting
 from rewind_auto.describe import Description
@@ -33,6 +36,7 @@ class Source:
         self._run = run
         self._ref = ref
         self.session: Session | None = None
+        self._drifted: list[Step] = []
         self._lanes: dict[str, str] = {}  # lane of this run -> lane of the recorded one
         self._by_canonical: dict[bytes, list[int]] | None = None
         outer = run.outer.source if run.outer is not None else None
@@ -102,15 +106,24 @@ class Source:
         step.fingerprint = Fingerprint(exact, b"")
         description.start(step, run.session, run.runtime.tracing)
         lane = self._lanes.get(step.lane, step.lane)
+        drifted = self.drifted_before(step)
+        if drifted is not None:
+            step.detail = {"downstream_of": drifted}
         claimed = yield from run.runtime.patiently(
             lambda: run.store.claim(step, source, exact, Match.EXACT, lane=lane, before=before),
             REPLAY_PATIENCE,
         )
         if claimed is None:
             step.fingerprint = run.canonicalizer.fingerprint(request)
-            claimed = yield from run.runtime.patiently(
-                lambda: self._renamed(step, lane, before), REPLAY_PATIENCE
-            )
+            how = run.settings.match
+            if how is not Match.EXACT:
+                claimed = yield from run.runtime.patiently(
+                    lambda: self._renamed(step, lane, before), REPLAY_PATIENCE
+                )
+            if claimed is None and how is Match.ALIGNED:
+                claimed = yield from run.runtime.patiently(
+                    lambda: self._aligned(step, request, lane, before), REPLAY_PATIENCE
+                )
         if claimed is None:
             return None
         # Tasks and threads may have other names in this run. The first answer tells which recorded lane this
@@ -137,6 +150,33 @@ class Source:
                 if claimed is not None:
                     return claimed
         return None
+
+    def _aligned(self, step: Step, request: Request, lane: str, before: int | None) -> Claimed | None:
+        """The answer of the recorded call in this place, whatever it asked."""
+        assert self.session is not None
+        store, source = self._run.store, self.session.id
+        kept, _ = redact.recording(Recording(request))
+        while True:  # until nobody else is quicker
+            unused = [
+                one for one in store.unused(step.session, source) if before is None or one[0].step < before
+            ]
+            found = match.aligned(kept.request, lane, unused)
+            if found is None:
+                return None
+            changes = compare(found[1], kept.request)
+            drift = {"drift": [change.as_dict() for change in changes]}
+            note = f"takes the place of recorded step {found[0].step}: {'; '.join(map(str, changes[:3]))}"
+            kept_detail, kept_note = step.detail, step.note
+            step.detail, step.note = {**step.detail, **drift}, note
+            claimed = store.claim_step(step, source, found[0].step, Match.ALIGNED)
+            if claimed is not None:
+                self._drifted.append(step)
+                return claimed
+            step.detail, step.note = kept_detail, kept_note
+
+    def drifted_before(self, step: Step) -> int | None:
+        """The first step of this run that was served by its place alone, if this one may follow from it."""
+        return next((one.step for one in self._drifted if related(one.lane, step.lane)), None)
 
 
 def serve(run: Run, step: Step, description: Description, claimed: Claimed) -> ServedCall:

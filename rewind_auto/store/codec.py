@@ -87,7 +87,7 @@ def dump_doc(step: Step, recording: Recording | None) -> bytes:
 
 def dump_hit(step: Step) -> bytes:
     """Details of a hit: only what is its own, too little to be worth compressing."""
-    own = {"library": step.library, "call_site": step.call_site}
+    own = {"library": step.library, "call_site": step.call_site, "note": step.note, "detail": step.detail}
     return b"{" + _encode({name: value for name, value in own.items() if value}).encode(
         "utf-8", "surrogatepass"
     )

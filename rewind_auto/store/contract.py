@@ -21,6 +21,7 @@ class Verdict:
 
     blocked: list[Step] = field(default_factory=list)
     unused: list[Step] = field(default_factory=list)
+    drifted: list[Step] = field(default_factory=list)  # served by their place alone, as was asked for
 
     @property
     def clean(self) -> bool:

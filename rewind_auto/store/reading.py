@@ -87,6 +87,7 @@ def _one(
     return _session(row, {decision: number for _, decision, number in counts})
 
 
+_KEY = "SELECT id FROM sessions WHERE uid = ?"
 _SESSIONS = (
     "SELECT id, uid, name, mode, status, parent, fork_step, outer, started_at, ended_at, command, pid,"
     " pid_mark, hosts FROM sessions"
@@ -112,16 +113,18 @@ def inner(db: sqlite3.Connection, session_id: str) -> list[Session]:
 def verdict(db: sqlite3.Connection, session_id: str, key: int) -> Verdict:
     """See `Store.verdict`."""
     found = Verdict()
-    found.blocked += [s for s in steps(db, session_id, key) if s.decision is Decision.BLOCKED]
+    own = steps(db, session_id, key)
+    found.blocked += [step for step in own if step.decision is Decision.BLOCKED]
+    found.drifted += [step for step in own if step.match is Match.ALIGNED]
     (parent,) = db.execute("SELECT parent FROM sessions WHERE id = ?", (key,)).fetchone()
-    source = db.execute("SELECT id FROM sessions WHERE uid = ?", (parent,)).fetchone()
+    source = db.execute(_KEY, (parent,)).fetchone()
     if source:
         found.unused += unused(db, key, source[0], parent)
     ours = inner(db, session_id)
     for session in ours:
-        own = db.execute("SELECT id FROM sessions WHERE uid = ?", (session.id,)).fetchone()[0]
-        below = verdict(db, session.id, own)
+        below = verdict(db, session.id, db.execute(_KEY, (session.id,)).fetchone()[0])
         found.blocked += below.blocked
+        found.drifted += below.drifted
         found.unused += below.unused
     if source:
         replayed = {session.parent for session in ours}
@@ -134,14 +137,16 @@ def verdict(db: sqlite3.Connection, session_id: str, key: int) -> Verdict:
 
 def _all_of(db: sqlite3.Connection, session_id: str) -> list[Step]:
     """The servable steps of a session and of those inside it."""
-    key = db.execute("SELECT id FROM sessions WHERE uid = ?", (session_id,)).fetchone()[0]
+    key = db.execute(_KEY, (session_id,)).fetchone()[0]
     return unused(db, None, key, session_id) + [
         step for session in inner(db, session_id) for step in _all_of(db, session.id)
     ]
 
 
 def _session(row: tuple[Any, ...], decisions: dict[str, int]) -> Session:
-    _, uid, name, mode, status, parent, fork_step, outer, started_at, ended_at, command, pid, mark, hosts = row
+    _, uid, name, mode, status, parent, fork_step, outer, started_at, ended_at, command, pid, mark, hosts = (
+        row
+    )
     listed = json.loads(hosts or "{}")
     if status == "running" and not _alive(pid, mark):
         status = "interrupted" if ended_at is None else "completed"
@@ -210,6 +215,7 @@ def _step(db: sqlite3.Connection, session_id: str, row: tuple[Any, ...], uids: d
             step.fingerprint = Fingerprint(origin[1], origin[2])
             step.recorded_at = origin[3]
             step.duration_ms = step.first_chunk_ms = step.note = None
+            step.detail = {}
     step.kind, step.decision = Kind(row[1]), Decision(row[2])
     step.match = Match(row[3]) if row[3] else None
     step.lane = row[8] or ""

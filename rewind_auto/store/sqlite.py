@@ -58,7 +58,8 @@ class SqliteStore:
         with self._connection.writing as db:
             db.execute(
                 "INSERT OR IGNORE INTO sessions"
-                " (uid, name, mode, status, parent, fork_step, outer, started_at, command, pid, pid_mark, hosts)"
+                " (uid, name, mode, status, parent, fork_step, outer, started_at, command, pid, pid_mark,"
+                " hosts)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     session.id,
@@ -331,7 +332,7 @@ class SqliteStore:
             yield from totals.each(db, session_id, since)
 
     def size(self) -> int:
-        files = (f"{self.path}{end}" for end in ("", "-wal", "-shm"))
+        files = (self.path, f"{self.path}-wal")  # what else is beside them comes and goes with the processes
         return sum(os.path.getsize(file) for file in files if os.path.exists(file))
 
     def verdict(self, session_id: str) -> Verdict:

@@ -64,7 +64,9 @@ class TestEnvironment:
             "--name": "mine",
             "--store": "sub/my.db",
             "--speed": "2",
+            "--match": "exact",
             "--hosts": "a.test,b.test:81",
+            "--tools": "c.test",
             "--otlp": "http://c.test:4318",
         }
         words = [word for flag, value in flags.items() for word in (flag, value)]
@@ -75,7 +77,7 @@ class TestEnvironment:
                 if option.flag in flags:
                     assert env[option.variable] == expected[option.flag]
         with_flag = {option.flag for option in OPTIONS if option.flag}
-        assert with_flag == {*flags, "--tools", "--allow-unused"}
+        assert with_flag == {*flags, "--allow-unused"}
 
     def test_flags_go_before_variables(self, rewind_run) -> None:
         variables = {

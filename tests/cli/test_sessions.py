@@ -18,6 +18,7 @@ TRIP_JSON = {
     "status": "completed",
     "parent": None,
     "fork_step": None,
+    "outer": None,
     "started_at": "2027-01-15T08:00:00.062500Z",
     "ended_at": "2027-01-15T08:00:03.562500Z",
     "command": ["python", "my agent.py", "Lima"],

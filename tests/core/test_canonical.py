@@ -302,6 +302,7 @@ def test_headers_are_no_part_of_it():
         *(
             {"url": "https://api.anthropic.com/v1/chat/completions"},
             {"url": "https://api.openai.com/v2/chat/completions"},
+            {"url": URL + "?date=1"},
         ),
     ],
 )
@@ -316,6 +317,11 @@ def test_addresses_that_differ(other):
         ("https://h/x?a=1&b=2", "https://h/x?b=2&a=1"),
         ("https://h/x?key=one&a=1", "https://h/x?a=1&key=two"),
         ("https://h/x?api-version=1&sig=one", "https://h/x?api-version=1&sig=two"),
+        (
+            "https://h/x?X-Amz-Date=20260101T000000Z&a=1&X-Amz-Signature=one",
+            "https://h/x?x-amz-date=20260202T000000Z&a=1&X-Amz-Signature=two",
+        ),
+        ("https://h/x?X-Goog-Date=1&X-Goog-Signature=one", "https://h/x?X-Goog-Date=2&X-Goog-Signature=two"),
         ("https://u:one@h/x", "https://v:two@h/x"),
         ("https://h/x", "https://H:443/x"),
         ("https://h/x", "http://h/x"),

@@ -8,9 +8,10 @@ from textwrap import dedent
 import pytest
 
 from rewind_auto.core.diff import Change, compare, distance
+from rewind_auto.core.divergence import Divergence, ignore_rule
 from rewind_auto.core.errors import RewindReplayDivergenceError
-from rewind_auto.core.match import divergence, ignore_rule, nearest
-from rewind_auto.core.model import Fingerprint, Request
+from rewind_auto.core.match import aligned, nearest
+from rewind_auto.core.model import Fingerprint, Request, Step
 
 URL = "https://api.openai.com/v1/chat/completions"
 FINGERPRINT = Fingerprint(b"\1" * 16, b"\2" * 16)
@@ -110,18 +111,36 @@ def test_for_programs():
 # --- the nearest one
 
 
+def step(number, lane="", call_site=None, fingerprint=None):
+    return Step("s", number, lane=lane, call_site=call_site, fingerprint=fingerprint)
+
+
 def test_the_nearest_differs_least_and_of_equals_is_the_first():
     recorded = [
-        (1, chat(user("hello"), temperature=0)),
-        (2, chat(user("hello"), user("more"))),
-        (3, asked({"model": "gpt-5"}, url="https://h/v1/other")),
-        (4, chat(user("hello"), user("moro"))),
+        (step(1), chat(user("hello"), temperature=0)),
+        (step(2), chat(user("hello"), user("more"))),
+        (step(3), asked({"model": "gpt-5"}, url="https://h/v1/other")),
+        (step(4), chat(user("hello"), user("moro"))),
     ]
-    assert nearest(chat(user("hello"), user("mora")), recorded)[0] == 2
-    assert nearest(chat(user("hello"), temperature=1), recorded)[0] == 1
-    assert nearest(asked({"model": "gpt-5"}, url="https://h/v1/other?x=1"), recorded)[0] in (1, 2, 3, 4)
-    assert nearest(asked(b"\xff", url="https://h/v1/other"), recorded)[0] == 3
+    assert nearest(chat(user("hello"), user("mora")), recorded)[0].step == 2
+    assert nearest(chat(user("hello"), temperature=1), recorded)[0].step == 1
+    assert nearest(asked(b"\xff", url="https://h/v1/other"), recorded)[0].step == 3
     assert nearest(chat(), []) is None
+
+
+def test_the_one_in_its_place():
+    recorded = [
+        (step(1, "a"), chat(user("one"))),
+        (step(2, "b"), chat(user("two"))),
+        (step(3, "a"), chat(user("three"))),
+        (step(4, "a"), asked({"model": "gpt-5"}, url="https://h/v1/other")),
+    ]
+    assert aligned(chat(user("changed")), "a", recorded)[0].step == 1
+    assert aligned(chat(user("changed")), "b", recorded)[0].step == 2
+    assert aligned(chat(user("three")), "a", recorded)[0].step == 3
+    assert aligned(chat(user("two")), "new lane", recorded)[0].step == 2
+    assert aligned(asked({}, url="https://h/v1/other?x=1"), "a", recorded)[0].step == 4
+    assert aligned(asked({}, url="https://h/v1/third"), "a", recorded) is None
 
 
 def test_distances():
@@ -177,8 +196,9 @@ def test_no_rule_for_a_name_that_no_path_can_name(name):
 # --- the whole of it
 
 
-def message(request, near=None, **more):
-    error = divergence(request, FINGERPRINT, 3, "nightly", near and (2, near, None), **more)
+def message(request, near=None, at=None, **more):
+    near = near and (step(2, call_site=at), near)
+    error = Divergence(request, FINGERPRINT, 3, "nightly", near, **more).error()
     assert isinstance(error, RewindReplayDivergenceError)
     assert not isinstance(error, Exception)
     return str(error)
@@ -198,13 +218,35 @@ def test_a_changed_prompt():
 
 
 def test_many_changes():
-    said = message(chat(*map(user, "abcdefghi")), chat(*map(user, "jklmnopqr")))
+    said = message(chat(**dict.fromkeys("abcdefghi", 1)), chat(**dict.fromkeys("abcdefghi", 2)))
+    assert said.splitlines()[3:] == [*(f"    {name}: 2 → 1" for name in "abcdef"), "    … and 3 more"]
+
+
+def test_what_follows_from_the_first_change():
+    old = [user("a"), user("b"), user("c"), user("d")]
+    new = [user("a"), user("B"), user("C"), user("D")]
+    said = message(chat(*new, temperature=1), chat(*old, temperature=0)).splitlines()[3:6]
+    assert said == [
+        '    messages[1].content (role user): "b" → "B"',
+        "    temperature: 0 → 1",
+        "    and after that, perhaps because of it: 2 in later messages",
+    ]
+
+
+def test_a_message_that_was_put_in_is_one_change():
+    said = message(chat(user("a"), user("new"), user("b"), user("c")), chat(user("a"), user("b"), user("c")))
     assert said.splitlines()[3:] == [
-        *(
-            f'    messages[{n}].content (role user): "{old}" → "{new}"'
-            for n, old, new in zip(range(6), "jklmno", "abcdef", strict=True)
-        ),
-        "    … and 3 more",
+        '    messages[1] (role user): added {"role": "user", "content": "new"}',
+    ]
+
+
+def test_where_and_what_now():
+    said = message(chat(), chat(), at="agent.py:7", call_site="agent.py:9", cause=2, fork="abc").splitlines()
+    assert said[1].endswith("/chat/completions, at agent.py:9")
+    assert said[2:] == [
+        "  nearest: recorded step 2, at agent.py:7; its request is the same",
+        "  this may follow from step 2, which diverged before it",
+        "  to go on from here with live calls: rewind-run --fork abc COMMAND",
     ]
 
 
@@ -235,12 +277,18 @@ def test_another_reason():
 
 
 def test_what_a_program_can_read_of_it():
-    near = (2, chat(user("a")), Fingerprint(b"\3" * 16, b"\4" * 16))
-    error = divergence(chat(user("b")), FINGERPRINT, 3, "nightly", near)
+    near = (step(2, call_site="a.py:1", fingerprint=Fingerprint(b"\3" * 16, b"\4" * 16)), chat(user("a")))
+    divergence = Divergence(
+        chat(user("b")), FINGERPRINT, 3, "nightly", near, call_site="a.py:2", fork="abc", cause=1
+    )
+    error = divergence.error()
     assert (error.step, error.source_step) == (3, 2)
     assert (error.fingerprint, error.source_fingerprint) == ("02" * 16, "04" * 16)
     assert error.diff == ({"path": "messages[0].content", "old": "a", "new": "b"},)
-    alone = divergence(chat(), FINGERPRINT, 3, "nightly", None)
+    assert (error.call_site, error.source_call_site) == ("a.py:2", "a.py:1")
+    assert (error.cause, error.ignore, error.fork) == (1, "REWIND_IGNORE='messages[0].content'", "abc")
+    assert json.loads(json.dumps(divergence.facts()))["diff"] == list(error.diff)
+    alone = Divergence(chat(), FINGERPRINT, 3, "nightly").error()
     assert (alone.source_step, alone.source_fingerprint, alone.diff) == (None, None, ())
 
 

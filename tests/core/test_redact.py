@@ -181,6 +181,8 @@ KEYS = [
     "ya29.0123456789abcdefABCDEF_-0123456789",
     "AKIA0123456789ABCDEF",
     "ASIA0123456789ABCDEF",
+    "ABSKQmVkcm9ja0FQSUtleS0123456789abcdef+/0123456789==",
+    "bedrock-api-key-YmVkcm9jay5hbWF6b25hd3MuY29tLz9BY3Rpb249Q2Fs=",
     "xoxb-0123456789-0123456789-abcdef",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
 ]
@@ -226,6 +228,7 @@ def test_a_private_key_and_a_bearer_token():
         *('{"required":["api_key","password"]}', '{"api_key":""}', '{"api_key":null}', '{"tokens":"abc"}'),
         *(
             "AKIAshort",
+            "ABSKshort and bedrock-api-key-short",
             "mask-0123456789abcdef0123456789",
             "a" * 500,
             "what is an api_key?",
