@@ -15,6 +15,7 @@ from rewind_auto.core import guard
 from rewind_auto.core.errors import RewindReplayDivergenceError
 from rewind_auto.core.exchange import Exchange
 from rewind_auto.core.model import Decision, Ending, Fault, Head, Recording, Step
+from rewind_auto.core.order import Place
 from rewind_auto.core.playback import Playback
 from rewind_auto.core.seam import Pauses, inside
 
@@ -117,12 +118,15 @@ class LiveCall:
 class ServedCall:
     """A call answered from a recording. `rewind_auto.core.seam.ServedCall`."""
 
-    __slots__ = ("_claimed", "_description", "_ended", "_playback", "_run", "step")
+    __slots__ = ("_claimed", "_description", "_ended", "_place", "_playback", "_run", "step")
 
-    def __init__(self, run: Run, step: Step, claimed: Claimed, description: Description) -> None:
+    def __init__(
+        self, run: Run, step: Step, claimed: Claimed, description: Description, place: Place | None = None
+    ) -> None:
         self._run = run
         self._claimed = claimed
         self._description = description
+        self._place = place
         self._playback: Playback | None = None
         self._ended = False
         self.step = step
@@ -133,12 +137,14 @@ class ServedCall:
 
     def playback(self) -> Playback:
         if self._playback is None:
-            self._playback = Playback(self.recording, self._run.settings.speed)
+            self._playback = Playback(self.recording, self._run.settings.speed, self._place)
         return self._playback
 
     def end(self) -> None:
         if not self._ended:
             self._ended = True
+            if self._place is not None:
+                self._place.passed()
             with guard.swallow("end of a served call"):
                 self._description.end(self.step, self.recording, link=self._claimed.source)
 

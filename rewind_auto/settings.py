@@ -59,6 +59,7 @@ class Settings:
     log: str = "warning"
     ignore: tuple[str, ...] = ()
     match: Match = Match.RENAMED
+    order: str = "any"
     max_body: int = 64 << 20
     otlp: str | None = None
     session_by: str = ""
@@ -80,6 +81,8 @@ OPTIONS: tuple[Option, ...] = (
            "replayed streams: 0 at once (default), 1 as recorded", "0|1|N"),
     Option("--match", "REWIND_MATCH", "match", values.read_match,
            "what counts as the recorded request: exact, renamed (default), aligned", "HOW"),
+    Option("--order", "REWIND_ORDER", "order", values.read_order,
+           "replayed answers come at once (any, default), or in recorded order", "any|recorded"),
     Option("--hosts", "REWIND_LLM_HOSTS", "llm_hosts", values.read_hosts,
            "further LLM hosts, separated by commas", "HOST[,HOST]"),
     Option("--tools", "REWIND_TOOL_HOSTS", "tool_hosts", values.read_tools,

@@ -83,6 +83,13 @@ def read_match(text: str) -> Match:
     return Match(word)
 
 
+def read_order(text: str) -> str:
+    word = text.strip().lower()
+    if word not in ("any", "recorded"):
+        raise ValueError("not any or recorded")
+    return word
+
+
 def read_hosts(text: str) -> tuple[str, ...]:
     from rewind_auto.providers.hosts import parse_host
 

@@ -81,7 +81,7 @@ async def _observe(module: ModuleType, response: Any, live: Live, *, decompress:
 async def _serve(module: ModuleType, request: Any, call: ServedCall, asked: Mapping[str, Any]) -> Any:
     answers = Answers(module, request)
     try:
-        await arun(bodies.pause(call.playback().head_pause), wait)
+        await arun(call.playback().head_pauses(), wait)
         if call.recording.head is None:
             raise bodies.unanswered(call, None, answers.to_exception)
         bufsize = asked.get("read_bufsize")

@@ -60,11 +60,11 @@ class _Pieces:
     async def _wait(self: Any, func_name: str) -> None:
         if self._answers.session_closed:
             self._protocol.transport = None  # the connector would have closed it: the library says so
-        coming = self._loop.call_later(self._due(), self._deliver, func_name)
+        self._coming = self._loop.call_later(self._due(), self._deliver, func_name)
         try:
             await super()._wait(func_name)  # type: ignore[misc]
         finally:
-            coming.cancel()
+            self._coming.cancel()
 
     async def wait_eof(self: Any) -> None:
         while not self._eof:
@@ -82,9 +82,12 @@ class _Pieces:
 
     def _deliver(self: Any, func_name: str) -> None:
         """Feed the next piece, or the end, to the reader of this name."""
-        self._due()
+        due = self._due()
         if self._next is None:
-            self._end()
+            if due > 0:  # it is another answer's turn
+                self._coming = self._loop.call_later(due, self._deliver, func_name)
+            else:
+                self._end()
             return
         data, self._next = self._next[1], None
         self._left -= 1

@@ -192,7 +192,7 @@ class _SyncTransport(_Transport):
 
     def _serve(self, call: Any, drained: bodies.Drained | None) -> Any:
         playback: Playback = call.playback()
-        run(bodies.pause(playback.head_pause))
+        run(playback.head_pauses())
         if call.recording.head is None:
             raise bodies.unanswered(call, drained and drained[1], self._family.to_exception)
         return self._family.to_library(call, self._family.SyncServed(call, playback, self._family))
@@ -238,7 +238,7 @@ class _AsyncTransport(_Transport):
 
     async def _serve(self, call: Any, drained: bodies.Drained | None) -> Any:
         playback: Playback = call.playback()
-        await arun(bodies.pause(playback.head_pause), streams.sleep)
+        await arun(playback.head_pauses(), streams.sleep)
         if call.recording.head is None:
             raise bodies.unanswered(call, drained and drained[1], self._family.to_exception)
         return self._family.to_library(call, self._family.AsyncServed(call, playback, self._family))

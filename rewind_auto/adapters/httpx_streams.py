@@ -151,7 +151,7 @@ class SyncServed(_Served):
             run(bodies.pause(wait))
             if data or self._empty:
                 yield data
-        run(bodies.pause(self._playback.end_pause))
+        run(self._playback.end_pauses())
         self._call.end()
         error = bodies.ended_badly(self._call, self._playback, self._family.to_exception)
         if error is not None:
@@ -169,7 +169,7 @@ class AsyncServed(_Served):
             await arun(bodies.pause(wait), sleep)
             if data or self._empty:
                 yield data
-        await arun(bodies.pause(self._playback.end_pause), sleep)
+        await arun(self._playback.end_pauses(), sleep)
         self._call.end()
         error = bodies.ended_badly(self._call, self._playback, self._family.to_exception)
         if error is not None:

@@ -140,7 +140,7 @@ class Answers:
             run(bodies.pause(wait))
             if data:
                 yield b"%x\r\n%b\r\n" % (len(data), data) if chunked else data
-        run(bodies.pause(playback.end_pause))
+        run(playback.end_pauses())
         call.end()
         error = bodies.ended_badly(call, playback, self.to_exception)
         if error is not None:

@@ -107,7 +107,7 @@ class Sending(ObjectProxy):  # type: ignore[type-arg]
 
     def _serve(self, request: Any, call: ServedCall, drained: _Drained | None) -> Any:
         answers = Answers(self._self_module, request, self)
-        run(bodies.pause(call.playback().head_pause))
+        run(call.playback().head_pauses())
         if call.recording.head is None:
             raise bodies.unanswered(call, drained and drained.error, answers.to_exception)
         return answers.to_library(call)

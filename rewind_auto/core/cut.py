@@ -12,12 +12,14 @@ class Timing:
 
     Attributes:
         run: what tells that run from others: times of two of them do not compare.
+        servable: whether it has an answer that can be asked for again.
     """
 
     step: int
     run: object
     began: float
     ended: float
+    servable: bool = True
 
 
 def snapped(cut: int, calls: Sequence[Timing]) -> int:

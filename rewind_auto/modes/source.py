@@ -11,6 +11,7 @@ from rewind_auto.core.diff import compare
 from rewind_auto.core.errors import RewindError, RewindReplayDivergenceError, StoreBusyError
 from rewind_auto.core.lane import related
 from rewind_auto.core.model import Fingerprint, Match, Recording, Request, Session, Step
+from rewind_auto.core.order import Place, Turnstile
 from rewind_auto.core.seam import Pauses
 from rewind_auto.core.serve import asks_to_wait, without_waiting
 from rewind_auto.describe import Description
@@ -37,6 +38,7 @@ class Source:
         self._ref = ref
         self.session: Session | None = None
         self._drifted: list[Step] = []
+        self._turnstile: Turnstile | None = None
         self._lanes: dict[str, str] = {}  # lane of this run -> lane of the recorded one
         self._by_canonical: dict[bytes, list[int]] | None = None
         outer = run.outer.source if run.outer is not None else None
@@ -129,7 +131,17 @@ class Source:
         # Tasks and threads may have other names in this run. The first answer tells which recorded lane this
         # one is, and the next ones are looked for there.
         self._lanes.setdefault(step.lane, claimed.source.lane)
-        return serve(run, step, description, claimed)
+        return serve(run, step, description, claimed, self._place(claimed))
+
+    def _place(self, claimed: Claimed) -> Place | None:
+        """Where an answer stands, if the answers are to come in recorded order."""
+        if self._run.settings.order != "recorded":
+            return None
+        with _choosing:
+            if self._turnstile is None:
+                timings = self._run.store.timings(claimed.source.session)
+                self._turnstile = Turnstile(timing for timing in timings if timing.servable)
+        return self._turnstile.place(claimed.source.step)
 
     def _renamed(self, step: Step, lane: str, before: int | None) -> Claimed | None:
         """An answer whose request is equal in canonical form."""
@@ -179,7 +191,9 @@ class Source:
         return next((one.step for one in self._drifted if related(one.lane, step.lane)), None)
 
 
-def serve(run: Run, step: Step, description: Description, claimed: Claimed) -> ServedCall:
+def serve(
+    run: Run, step: Step, description: Description, claimed: Claimed, place: Place | None = None
+) -> ServedCall:
     """The call that gives a claimed answer to the program."""
     recording = claimed.recording
     step.status = recording.head.status if recording.head else None
@@ -189,4 +203,4 @@ def serve(run: Run, step: Step, description: Description, claimed: Claimed) -> S
         retried = run.store.repeated(source.session, source.step, step.fingerprint)
         recording.head = without_waiting(recording.head, retried=retried)
     description.decided(step, claimed.source)
-    return ServedCall(run, step, claimed, description)
+    return ServedCall(run, step, claimed, description, place)

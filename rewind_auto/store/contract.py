@@ -123,8 +123,8 @@ class Store(Protocol):
     def first_unused(self, session_id: str, source_id: str, start: int, before: int) -> int | None:
         """The first step of the source from ``start`` on and below ``before`` that is not used, or None."""
 
-    def timings(self, session_id: str, upto: int) -> list[Timing]:
-        """When the calls of a session up to a step took place; for hits, the calls that they repeat."""
+    def timings(self, session_id: str, upto: int | None = None) -> list[Timing]:
+        """When the calls of a session, up to a step, took place; for hits, the calls that they repeat."""
 
     def repeated(self, session_id: str, step: int, fingerprint: Fingerprint) -> bool:
         """Whether the session has a later step with an equal fingerprint: the program tried again."""

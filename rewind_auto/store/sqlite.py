@@ -301,9 +301,9 @@ class SqliteStore:
             found = row.fetchone()
             return found and int(found[0])
 
-    def timings(self, session_id: str, upto: int) -> list[Timing]:
+    def timings(self, session_id: str, upto: int | None = None) -> list[Timing]:
         with self._connection.reading as db:
-            return reading.timings(db, self._must(db, session_id), upto)
+            return reading.timings(db, self._must(db, session_id), upto or _NO_LIMIT)
 
     def repeated(self, session_id: str, step: int, fingerprint: Fingerprint) -> bool:
         with self._connection.reading as db:

@@ -65,6 +65,7 @@ class TestEnvironment:
             "--store": "sub/my.db",
             "--speed": "2",
             "--match": "exact",
+            "--order": "recorded",
             "--hosts": "a.test,b.test:81",
             "--tools": "c.test",
             "--otlp": "http://c.test:4318",
