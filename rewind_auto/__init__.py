@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rewind_auto.predicates import DefaultPredicates, LLMRequest, Predicates
     from rewind_auto.saved import SavingsSnapshot, savings
     from rewind_auto.sessions import session
+    from rewind_auto.tools import cached_call
 
 __version__ = "0.1.0"
 
@@ -20,6 +21,7 @@ __all__ = [
     "RewindReplayDivergenceError",
     "SavingsSnapshot",
     "__version__",
+    "cached_call",
     "install",
     "is_installed",
     "savings",
@@ -33,6 +35,7 @@ _HOME = {
     "Predicates": "rewind_auto.predicates",
     "RewindReplayDivergenceError": "rewind_auto.core.errors",
     "SavingsSnapshot": "rewind_auto.saved",
+    "cached_call": "rewind_auto.tools",
     "install": "rewind_auto.api",
     "is_installed": "rewind_auto.api",
     "savings": "rewind_auto.saved",

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from rewind_auto.core import guard
 from rewind_auto.core.errors import RewindReplayDivergenceError
 from rewind_auto.core.exchange import Exchange
-from rewind_auto.core.model import Decision, Ending, Fault, Head, Recording, Step
+from rewind_auto.core.model import Decision, Ending, Fault, Head, Recording, Step, StepRef
 from rewind_auto.core.order import Place
 from rewind_auto.core.playback import Playback
-from rewind_auto.core.seam import Pauses, inside
+from rewind_auto.core.seam import Pauses, inside, within
 
 if TYPE_CHECKING:
     from rewind_auto.describe import Description
@@ -49,6 +49,31 @@ class _Scope:
             inside.reset(self._token)
 
 
+class _Around:
+    """Marks calls that are made below as made by this one, and makes its span the current one."""
+
+    __slots__ = ("_ref", "_span", "_token")
+
+    def __init__(self, span: CallSpan | None, ref: StepRef) -> None:
+        self._span: AbstractContextManager[Any] | None = span.activate() if span is not None else None
+        self._ref = ref
+        self._token: Token[StepRef | None] | None = None
+
+    def __enter__(self) -> None:
+        if within.get() is None:
+            self._token = within.set(self._ref)
+        if self._span is not None:
+            with guard.swallow("span"):
+                self._span.__enter__()
+
+    def __exit__(self, *raised: object) -> None:
+        if self._span is not None:
+            with guard.swallow("span"):
+                self._span.__exit__(None, None, None)
+        if self._token is not None:
+            within.reset(self._token)
+
+
 class LiveCall:
     """A call that goes out: teed, recorded, traced. `rewind_auto.core.seam.LiveCall`."""
 
@@ -71,6 +96,9 @@ class LiveCall:
 
     def scope(self) -> AbstractContextManager[None]:
         return _Scope(self.description.span)
+
+    def around(self) -> AbstractContextManager[None]:
+        return _Around(self.description.span, StepRef(self.step.session, self.step.step))
 
     def uploaded(self, body: bytes) -> None:
         self.exchange.uploaded(body)

@@ -38,7 +38,9 @@ T = TypeVar("T")
 
 _PAUSE = 0.001
 _KEYED = 1000  # traces or conversations at once; one that comes again after that joins its session again
-_EXPORTER = b"OTel-OTLP-Exporter-Python"  # its requests are about calls, and are none themselves
+# What is sent by these, or to there, is about calls: no run sends the same again.
+_EXPORTER = b"OTel-OTLP-Exporter-Python"
+_INGEST = "/v1/traces/ingest"  # of OpenAI; openai-agents traces to there by default
 _EXIT = 2.0  # seconds at exit for what is still to be written
 
 
@@ -165,6 +167,8 @@ class Runtime:
 
     def _kind_of(self, request: Request) -> Kind | None:
         """Whether a request is to an LLM host, to a tool of the agent's, or (None) not ours to see."""
+        if request.tool:  # a function of the program's own
+            return Kind.TOOL
         if _is_exporters(request):
             return None
         predicates, driver = self.driver.predicates, self.driver
@@ -234,8 +238,8 @@ def _agrees(predicate: Callable[[LLMRequest], bool], request: LLMRequest) -> boo
 
 
 def _is_exporters(request: Request) -> bool:
-    """Whether this is OpenTelemetry's own traffic, to a collector on a host that is listed."""
-    return any(
+    """Whether this is the traffic of tracing itself, to a host that is listed."""
+    return request.url.endswith(_INGEST) or any(
         value.startswith(_EXPORTER) and name.lower() == b"user-agent" for name, value in request.headers
     )
 

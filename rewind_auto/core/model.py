@@ -71,7 +71,8 @@ class Request:
     headers: Headers
     body: bytes
     library: str = ""
-    tool: bool = False  # to an HTTP tool of the agent's, not to an LLM host
+    tool: bool = False  # a tool of the agent's: over HTTP, or a function ("python")
+    ttl: float | None = None  # seconds for which a cache may serve the answer, if this says more than its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +179,7 @@ class Step:
     call_site: str | None = None
     note: str | None = None
     detail: dict[str, Any] = field(default_factory=dict)
+    inside: int | None = None  # the tool call that made this one: serving that serves this
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from time import sleep as block  # now: tests of programs put a `sleep` of their own into the module
 from typing import Protocol, TypeVar
 
-from rewind_auto.core.model import Ending, Fault, Head, Recording, Request
+from rewind_auto.core.model import Ending, Fault, Head, Recording, Request, StepRef
 from rewind_auto.core.playback import Playback
 
 T = TypeVar("T")
@@ -24,14 +24,22 @@ Pauses = Generator[float, None, T]
 # transport with a client of its own) is part of that call, not another one. The outermost wins.
 inside: ContextVar[bool] = ContextVar("rewind_inside", default=False)
 
+# The step of the outermost function of the program's own that runs here: what it calls is part of it.
+within: ContextVar[StepRef | None] = ContextVar("rewind_within", default=None)
+
 
 class LiveCall(Protocol):
     """A call that goes out, told of its events in order."""
 
-    limit: int  # bytes of request plus response above which nothing of them is kept
+    @property
+    def limit(self) -> int:
+        """Bytes of request plus response above which nothing of them is kept."""
 
     def scope(self) -> AbstractContextManager[None]:
         """To be held while the inner transport produces the response."""
+
+    def around(self) -> AbstractContextManager[None]:
+        """To be held while a function of the program's own runs, which may make calls itself."""
 
     def uploaded(self, body: bytes) -> None:
         """The request body, where it was streamed."""
@@ -61,7 +69,9 @@ class LiveCall(Protocol):
 class ServedCall(Protocol):
     """A call that is answered from a recording."""
 
-    recording: Recording
+    @property
+    def recording(self) -> Recording:
+        """What it is answered with."""
 
     def playback(self) -> Playback:
         """The recorded body, paced. One per call: iterators of it share their position."""

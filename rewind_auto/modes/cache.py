@@ -14,12 +14,17 @@ from rewind_auto.describe import Description
 from rewind_auto.modes.source import serve
 from rewind_auto.store.contract import Claimed
 
+FUNCTIONS = "python"  # the library of steps that are calls of the program's own functions
+
 if TYPE_CHECKING:
     from rewind_auto.modes.run import Run
 
 
 class Cache:
-    """Serves recorded successes of inferences; whatever else goes to an LLM host may change between calls."""
+    """Serves recorded successes of inferences, and of functions that are said to be cached.
+
+    Whatever else goes to an LLM host or a tool may be another thing at every call.
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -30,7 +35,7 @@ class Cache:
         if upgrade:
             return None
         step, description = run.describe(request)
-        if step.kind is Kind.LLM:
+        if step.kind is Kind.LLM or request.library == FUNCTIONS:
             try:
                 served = yield from self._served(step, description, request)
             except StoreBusyError:
@@ -49,16 +54,17 @@ class Cache:
         step.fingerprint = Fingerprint(run.canonicalizer.exact(request), b"")
         description.start(step, run.session, run.runtime.tracing)
         patience = run.runtime.patience
-        found = yield from run.runtime.patiently(lambda: self._newest(step, Match.EXACT), patience)
+        ttl = request.ttl
+        found = yield from run.runtime.patiently(lambda: self._newest(step, Match.EXACT, ttl), patience)
         if found is None:
             step.fingerprint = run.canonicalizer.fingerprint(request)
-            found = yield from run.runtime.patiently(lambda: self._newest(step, Match.RENAMED), patience)
+            found = yield from run.runtime.patiently(lambda: self._newest(step, Match.RENAMED, ttl), patience)
         return serve(run, step, description, found) if found is not None else None
 
-    def _newest(self, step: Step, match: Match) -> Claimed | None:
+    def _newest(self, step: Step, match: Match, ttl: float | None) -> Claimed | None:
         run = self._run
         run.join()
         assert step.fingerprint is not None
         digest = step.fingerprint.exact if match is Match.EXACT else step.fingerprint.canonical
-        ttl = run.settings.cache_ttl
+        ttl = min((limit for limit in (ttl, run.settings.cache_ttl) if limit), default=None)
         return run.store.reuse(step, digest, match, since=time.time() - ttl if ttl else 0.0)

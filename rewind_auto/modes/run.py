@@ -14,7 +14,7 @@ from rewind_auto.core.errors import StoreBusyError, StoreError
 from rewind_auto.core.exchange import Exchange
 from rewind_auto.core.lane import Lanes
 from rewind_auto.core.model import Decision, Ending, Kind, Mode, Recording, Request, Session, Step
-from rewind_auto.core.seam import Pauses, run
+from rewind_auto.core.seam import Pauses, run, within
 from rewind_auto.describe import TOOL, Description, ended, route_of
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ class Run:
     def describe(self, request: Request) -> tuple[Step, Description]:
         """A step for this request, not yet numbered, and what is known of it."""
         route = TOOL if request.tool else route_of(request.method, request.url, self.settings.llm_hosts)
+        around = within.get()
         step = Step(
             self.session.id,
             0,
@@ -100,6 +101,7 @@ class Run:
             operation=route.operation,
             started_at=time.time(),
             call_site=call_site(),
+            inside=around.step if around is not None and around.session == self.session.id else None,
         )
         return step, Description(route, request)
 
@@ -145,7 +147,7 @@ class Run:
         self.runtime.open.discard(call)
         step, exchange = call.step, call.exchange
         head, fault = recording.head, recording.fault
-        step.status = head.status if head else None
+        step.status = head.status or None if head else None  # a function's result has none
         step.error = f"{fault.name}: {fault.message}" if fault else None
         step.complete = recording.complete
         step.chunks = sum(1 for length, _ in recording.cuts if length)

@@ -196,7 +196,7 @@ def serve(
 ) -> ServedCall:
     """The call that gives a claimed answer to the program."""
     recording = claimed.recording
-    step.status = recording.head.status if recording.head else None
+    step.status = recording.head.status or None if recording.head else None
     if recording.head is not None and not run.settings.speed and asks_to_wait(recording.head):
         assert step.fingerprint is not None
         source = claimed.source

@@ -31,7 +31,8 @@ SERVABLE = "('record', 'miss', 'hit')"
 _SHORTEST_PREFIX = 4
 _STEP = (
     "step, kind, decision, match, source_session, source_step, content_session, content_step, lane, exact,"
-    " canonical, started_at, trace_id, span_id, request_prefix, request_tail, response, doc"
+    " canonical, started_at, trace_id, span_id, request_prefix, request_tail, response, doc,"
+    " inside"
 )
 
 
@@ -222,6 +223,7 @@ def _step(db: sqlite3.Connection, session_id: str, row: tuple[Any, ...], uids: d
     if row[9]:
         step.fingerprint = Fingerprint(row[9], row[10])
     step.started_at, step.trace_id, step.span_id = row[11], row[12], row[13]
+    step.inside = row[18]
     return codec.fill(step, codec.load_doc(row[17]))
 
 
@@ -361,7 +363,7 @@ def unused(db: sqlite3.Connection, me: int | None, source: int, source_id: str) 
     rows = db.execute(
         f"SELECT {_STEP} FROM steps s WHERE session = :source AND whole = 1 AND decision IN {SERVABLE}"
         " AND NOT EXISTS (SELECT 1 FROM steps h WHERE h.session = :me AND h.source_session = :source"
-        " AND h.source_step = s.step) ORDER BY step",
+        " AND h.source_step IN (s.step, s.inside)) ORDER BY step",
         {"me": me, "source": source},
     ).fetchall()
     uids: dict[int, str] = {}

@@ -19,6 +19,8 @@ _SINCE_2 = (
     """,
     # The session around one, where a program has sessions of its own.
     "ALTER TABLE sessions ADD COLUMN outer TEXT",
+    # The tool call that made a call: serving that serves this.
+    "ALTER TABLE steps ADD COLUMN inside INTEGER",
     # Further hosts that were recorded, as JSON: a replay has to hold back the same.
     "ALTER TABLE sessions ADD COLUMN hosts TEXT",
     "CREATE INDEX sessions_outer ON sessions (outer, name) WHERE outer IS NOT NULL",

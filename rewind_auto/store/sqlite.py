@@ -228,7 +228,7 @@ class SqliteStore:
 
     def reuse(self, step: Step, digest: bytes, match: Match, *, since: float) -> Claimed | None:
         with self._connection.reading as db:
-            for row in db.execute(_NEWEST[match], (digest, since)):
+            for row in db.execute(_NEWEST[match], (digest, since, step.kind.value)):
                 found = reading.Served(*row[1:])
                 served = reading.serve(db, row[0], found)
                 head = served.recording.head
@@ -263,7 +263,16 @@ class SqliteStore:
             exact, canonical = step.fingerprint.exact, step.fingerprint.canonical
         values = (
             *(me, me, step.kind.value, match.value, *used, *served.kept),
-            *(step.lane, exact, canonical, step.started_at, step.trace_id, step.span_id, dump_hit(step)),
+            *(
+                step.lane,
+                step.inside,
+                exact,
+                canonical,
+                step.started_at,
+                step.trace_id,
+                step.span_id,
+                dump_hit(step),
+            ),
         )
         try:
             row = db.execute(_HIT, values).fetchone()
@@ -369,6 +378,7 @@ def _columns(step: Step) -> dict[str, Any]:
         "content_session": None,
         "content_step": None,
         "lane": step.lane,
+        "inside": step.inside,
         "exact": fingerprint.exact if fingerprint else None,
         "canonical": fingerprint.canonical if fingerprint else None,
         "started_at": step.started_at,
@@ -393,7 +403,7 @@ _NEXT_ANYWHERE = (
 )
 _NEWEST = {
     match: f"SELECT (SELECT uid FROM sessions WHERE id = s.session), {reading.SERVED.removeprefix('SELECT ')}"
-    f" WHERE s.{column} = ? AND s.started_at >= ? AND s.decision IN ('record', 'miss') AND s.kind = 'llm'"
+    f" WHERE s.{column} = ? AND s.started_at >= ? AND s.decision IN ('record', 'miss') AND s.kind = ?"
     " ORDER BY s.session DESC, s.step DESC"
     for match, column in ((Match.EXACT, "exact"), (Match.RENAMED, "canonical"))
 }
@@ -401,12 +411,12 @@ _NEXT_IN_LANE = _NEXT_ANYWHERE.replace(" ORDER", " AND s.lane = ? ORDER")
 _FIRST_UNUSED = (
     "SELECT step FROM steps s WHERE session = :source AND step >= :start AND step < :before AND whole = 1"
     f" AND decision IN {reading.SERVABLE} AND NOT EXISTS (SELECT 1 FROM steps h WHERE h.session = :me"
-    " AND h.source_session = :source AND h.source_step = s.step) ORDER BY step LIMIT 1"
+    " AND h.source_session = :source AND h.source_step IN (s.step, s.inside)) ORDER BY step LIMIT 1"
 )
 _IS_USED = "SELECT 1 FROM steps WHERE session = :me AND source_session = :source AND source_step = :step"
 _HIT = (
     "INSERT INTO steps (session, step, whole, decision, kind, match, source_session, source_step,"
-    " content_session, content_step, lane, exact, canonical, started_at, trace_id, span_id, doc)"
+    " content_session, content_step, lane, inside, exact, canonical, started_at, trace_id, span_id, doc)"
     f" VALUES (?, {_NEXT}, 1, 'hit',"
-    " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING step"
+    " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING step"
 )

@@ -1,0 +1,380 @@
+"""Calls of a program's own functions, as exchanges: arguments are the request, the result is the answer.
+
+One wrapper for each of the four kinds of function, sharing all but the ``await`` and the ``yield``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from functools import wraps
+from typing import Any
+
+from rewind_auto.core import faults, guard, typed
+from rewind_auto.core.errors import RewindReplayDivergenceError
+from rewind_auto.core.model import Ending, Fault, Head, Request
+from rewind_auto.core.seam import Driver, LiveCall, ServedCall, arun, run
+
+LIBRARY = "python"  # as steps name it
+METHOD = "CALL"
+
+_HEAD = Head(0, ((b"content-type", b"application/json"),), whole=True)
+
+
+class Function:
+    """A function whose calls are recorded and served.
+
+    Args:
+        function: any kind: plain, ``async``, a generator or an asynchronous generator.
+        driver: gives the driver at call time; None: call it as it is.
+        name: what the tool is called.
+        key: what of the arguments tells one call from another; by default all of them.
+        ttl: seconds for which a cache may serve a result; None: as long as its own setting says.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        driver: Callable[[], Driver | None],
+        *,
+        name: str,
+        key: Callable[..., Any] | None,
+        ttl: float | None,
+    ) -> None:
+        self.function = function
+        self.name = name
+        self.unkept = ""  # why the latest result was not kept
+        self._driver = driver
+        self._key = key
+        self._ttl = ttl
+        self._signature = inspect.signature(function)
+        self._home: Mapping[str, Any] = getattr(inspect.unwrap(function), "__globals__", {})
+
+    def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Driver, Request] | None:
+        """The request that a call is, or None where the agent is not at work."""
+        driver = self._driver()
+        if driver is None:
+            return None
+        if self._key is not None:
+            asked = self._key(*args, **kwargs)
+        else:
+            try:
+                bound = self._signature.bind(*args, **kwargs)
+            except TypeError:
+                return None  # the function itself says what is wrong with them
+            bound.apply_defaults()
+            asked = dict(bound.arguments)
+        body = typed.identity(asked)
+        return driver, Request(METHOD, f"call:{self.name}", (), body, LIBRARY, tool=True, ttl=self._ttl)
+
+    # --- live
+
+    def result(self, value: Any) -> bytes | None:
+        """A result, or an item, to be kept. None: it cannot be, which `unkept` says."""
+        try:
+            return typed.dump(value)
+        except typed.UntypedError as error:
+            self.unkept = f"the result of {self.name} cannot be recorded: {error}"
+            guard.warn_once(f"tool {self.name}", self.unkept)
+            return None
+
+    def fault(self, error: BaseException, phase: str) -> tuple[Ending, Fault | None]:
+        """How an exception ended a call."""
+        ending, fault = faults.to_fault(error, phase)
+        if fault is not None:
+            try:
+                fault.facts["args"] = typed.dump(error.args).decode("utf-8", "surrogatepass")
+            except typed.UntypedError:
+                return ending, fault
+        return ending, fault
+
+    # --- served
+
+    def value(self, call: ServedCall, data: bytes) -> Any:
+        """A recorded result again.
+
+        Raises:
+            RewindReplayDivergenceError: its class is not to be found.
+        """
+        try:
+            return typed.load(data, self._home)
+        except typed.UntypedError as error:
+            call.end()
+            raise RewindReplayDivergenceError(
+                f"the recorded result of {self.name} cannot be served: {error}"
+            ) from None
+
+    def error(self, call: ServedCall) -> BaseException | None:
+        """What a recorded call raises at its end, or None."""
+        fault = call.recording.fault
+        if fault is not None:
+            return self._revived(fault)
+        return call.beyond() if call.playback().truncated else None
+
+    def _revived(self, fault: Fault) -> BaseException:
+        modules = (sys.modules.get(fault.module), sys.modules.get(self.function.__module__))
+        cls = faults.known_class(fault, [module for module in modules if module is not None], (Exception,))
+        if cls is None:
+            return RuntimeError(f"{fault.module}.{fault.name}: {fault.message}")
+        try:
+            args = typed.load(fault.facts["args"].encode("utf-8", "surrogatepass"), self._home)
+            error: BaseException = cls(*args)
+        except (KeyError, TypeError, AttributeError):
+            return faults.revive(cls, fault)
+        return error if str(error) == fault.message else faults.revive(cls, fault)
+
+
+def wrapped(function: Function) -> Callable[..., Any]:
+    """The function to be called in its place, of the same kind."""
+    original = function.function
+    if inspect.isasyncgenfunction(original):
+        return wraps(original)(_async_generator(function))
+    if inspect.iscoroutinefunction(original):
+        return wraps(original)(_coroutine(function))
+    if inspect.isgeneratorfunction(original):
+        return wraps(original)(_generator(function))
+    return wraps(original)(_plain(function))
+
+
+async def _sleep(seconds: float) -> None:
+    from rewind_auto.adapters.httpx_streams import sleep
+
+    await sleep(seconds)
+
+
+def _plain(function: Function) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        begun = function.begin(args, kwargs)
+        taken: Any = run(begun[0].begin(begun[1])) if begun is not None else None
+        if taken is None:
+            return function.function(*args, **kwargs)
+        if hasattr(taken, "playback"):
+            run(taken.playback().head_pauses())
+            return _given(function, taken)
+        try:
+            with taken.around():
+                value = function.function(*args, **kwargs)
+        except BaseException as error:
+            run(taken.end(*function.fault(error, "send")))
+            raise
+        run(_kept(function, taken, value))
+        return value
+
+    return call
+
+
+def _coroutine(function: Function) -> Callable[..., Any]:
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        begun = function.begin(args, kwargs)
+        taken: Any = await arun(begun[0].begin(begun[1]), _sleep) if begun is not None else None
+        if taken is None:
+            return await function.function(*args, **kwargs)
+        if hasattr(taken, "playback"):
+            await arun(taken.playback().head_pauses(), _sleep)
+            return _given(function, taken)
+        try:
+            with taken.around():
+                value = await function.function(*args, **kwargs)
+        except BaseException as error:
+            run(taken.end(*function.fault(error, "send")))
+            raise
+        await arun(_kept(function, taken, value), _sleep)
+        return value
+
+    return call
+
+
+def _kept(function: Function, call: LiveCall, value: Any) -> Any:
+    """Keep a result: the pauses of it."""
+    data = function.result(value)
+    if data is None:
+        return call.leave(function.unkept)
+    call.head(_HEAD)
+    call.chunk(data)
+    return call.end(Ending.EOF)
+
+
+def _given(function: Function, call: ServedCall) -> Any:
+    """The recorded result."""
+    try:
+        if call.recording.head is None:
+            raise function.error(call) or call.beyond()
+        return function.value(call, call.recording.body)
+    finally:
+        call.end()
+
+
+# --- generators: an item is a chunk, what one returns at its end is the last
+
+
+def _generator(function: Function) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        begun = function.begin(args, kwargs)
+        taken: Any = run(begun[0].begin(begun[1])) if begun is not None else None
+        if taken is None:
+            return (yield from function.function(*args, **kwargs))
+        if hasattr(taken, "playback"):
+            return (yield from _served_items(function, taken))
+        return (yield from _live_items(function, taken, function.function(*args, **kwargs)))
+
+    return call
+
+
+def _live_items(function: Function, call: LiveCall, generator: Any) -> Generator[Any, Any, Any]:
+    kept = _Items(function, call)
+    try:
+        resume, value = generator.send, None
+        while True:
+            try:
+                with call.around():
+                    item = resume(value)
+            except StopIteration as stop:
+                kept.returned(stop.value)
+                return stop.value
+            kept.add(item)
+            try:
+                value = yield item
+                resume = generator.send
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # noqa: BLE001 - the generator's to handle
+                resume, value = generator.throw, error
+    except BaseException as error:
+        kept.failed(error)
+        raise
+    finally:
+        generator.close()
+        run(kept.end())
+
+
+def _served_items(function: Function, call: ServedCall) -> Generator[Any, Any, Any]:
+    playback = call.playback()
+    try:
+        run(playback.head_pauses())
+        for pause, data in playback:
+            run(_pause(pause))
+            item = function.value(call, data)
+            if "return" in item:
+                return item["return"]
+            yield item["item"]
+        run(playback.end_pauses())
+        error = function.error(call)
+        if error is not None:
+            raise error
+        return None
+    finally:
+        call.end()
+
+
+def _async_generator(function: Function) -> Callable[..., Any]:
+    async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        begun = function.begin(args, kwargs)
+        taken: Any = await arun(begun[0].begin(begun[1]), _sleep) if begun is not None else None
+        if taken is not None and hasattr(taken, "playback"):
+            items = _served_async_items(function, taken)
+        else:
+            items = function.function(*args, **kwargs)
+            if taken is not None:
+                items = _live_async_items(function, taken, items)
+        try:
+            value, resume = None, items.asend
+            while True:
+                try:
+                    item = await resume(value)
+                except StopAsyncIteration:
+                    return
+                try:
+                    value = yield item
+                    resume = items.asend
+                except GeneratorExit:
+                    raise
+                except BaseException as error:  # noqa: BLE001 - the generator's to handle
+                    value, resume = error, items.athrow
+        finally:
+            await items.aclose()
+
+    return call
+
+
+async def _live_async_items(function: Function, call: LiveCall, generator: Any) -> AsyncGenerator[Any, Any]:
+    kept = _Items(function, call)
+    try:
+        resume, value = generator.asend, None
+        while True:
+            try:
+                with call.around():
+                    item = await resume(value)
+            except StopAsyncIteration:
+                kept.returned(None)
+                return
+            kept.add(item)
+            try:
+                value = yield item
+                resume = generator.asend
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # noqa: BLE001 - the generator's to handle
+                resume, value = generator.athrow, error
+    except BaseException as error:
+        kept.failed(error)
+        raise
+    finally:
+        await generator.aclose()
+        run(kept.end())
+
+
+async def _served_async_items(function: Function, call: ServedCall) -> AsyncGenerator[Any, Any]:
+    playback = call.playback()
+    try:
+        await arun(playback.head_pauses(), _sleep)
+        for pause, data in playback:
+            await arun(_pause(pause), _sleep)
+            item = function.value(call, data)
+            if "return" in item:
+                return
+            yield item["item"]
+        await arun(playback.end_pauses(), _sleep)
+        error = function.error(call)
+        if error is not None:
+            raise error
+    finally:
+        call.end()
+
+
+def _pause(seconds: float) -> Any:
+    if seconds > 0:
+        yield seconds
+
+
+class _Items:
+    """What a generator gave so far, and how it ended."""
+
+    def __init__(self, function: Function, call: LiveCall) -> None:
+        self._function = function
+        self._call = call
+        self._unkept = ""
+        self._ending: tuple[Ending, Fault | None] = (Ending.CLOSED, None)
+        call.head(_HEAD)
+
+    def add(self, item: Any) -> None:
+        self._chunk({"item": item})
+
+    def returned(self, value: Any) -> None:
+        self._ending = Ending.EOF, None
+        self._chunk({"return": value})
+
+    def failed(self, error: BaseException) -> None:
+        if not isinstance(error, GeneratorExit):
+            self._ending = self._function.fault(error, "body")
+
+    def end(self) -> Any:
+        """The pauses of keeping it."""
+        return self._call.leave(self._unkept) if self._unkept else self._call.end(*self._ending)
+
+    def _chunk(self, item: dict[str, Any]) -> None:
+        data = self._function.result(item)
+        if data is None:
+            self._unkept = self._function.unkept
+        else:
+            self._call.chunk(data)

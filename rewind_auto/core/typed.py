@@ -1,0 +1,173 @@
+"""Python values as JSON, and back with their types.
+
+Plain JSON values stand for themselves. Any other is an object with a ``$``: tuples, sets, bytes, dates,
+decimals, UUIDs, enums, named tuples, dataclasses and pydantic models, of any depth. Reading never imports,
+and makes nothing but these: a class is looked up by name among what the program has loaded, and has to be
+of the kind that was written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+_PLAIN = (str, int, float, bool, type(None))
+_TEXTS: Mapping[type, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
+    bytes: (lambda value: b64encode(value).decode(), b64decode),
+    datetime: (datetime.isoformat, datetime.fromisoformat),
+    date: (date.isoformat, date.fromisoformat),
+    time: (time.isoformat, time.fromisoformat),
+    timedelta: (
+        lambda value: f"{value.days} {value.seconds} {value.microseconds}",
+        lambda text: timedelta(*map(int, text.split())),
+    ),
+    Decimal: (str, Decimal),
+    complex: (str, complex),
+    UUID: (str, UUID),
+}
+_TEXT_KINDS = {kind.__name__: read for kind, (_, read) in _TEXTS.items()}
+_SEQUENCES = {"tuple": tuple, "set": set, "frozenset": frozenset}
+
+
+class UntypedError(TypeError):
+    """A value, or its class, cannot be kept or found again. One line that names it."""
+
+
+def dump(value: Any) -> bytes:
+    """A value as JSON that `load` gives back with its type.
+
+    Raises:
+        UntypedError: it is, or has in it, something of another kind.
+    """
+    return json.dumps(_dump(value, loose=False), ensure_ascii=False, separators=(",", ":")).encode(
+        "utf-8", "surrogatepass"
+    )
+
+
+def identity(value: Any) -> bytes:
+    """A value as JSON that is equal for equal values; of what cannot be written only its class counts."""
+    return json.dumps(_dump(value, loose=True), sort_keys=True, separators=(",", ":")).encode()
+
+
+def load(data: bytes, home: Mapping[str, Any]) -> Any:
+    """The value that was dumped.
+
+    Args:
+        data: what `dump` gave.
+        home: global names of the function that the value is of, for classes whose module is called
+            something else now, as ``__main__`` is.
+
+    Raises:
+        UntypedError: a class is not to be found, or the data was not made by `dump`.
+    """
+    try:
+        return _load(json.loads(data.decode("utf-8", "surrogatepass")), home)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if isinstance(error, UntypedError):
+            raise
+        raise UntypedError(f"cannot be read: {type(error).__name__}: {error}") from None
+
+
+def _dump(value: Any, *, loose: bool) -> Any:
+    cls = type(value)
+    if cls in _PLAIN:
+        return value
+    if cls is list:
+        return [_dump(item, loose=loose) for item in value]
+    if cls is dict:
+        if all(type(key) is str for key in value) and "$" not in value:
+            return {key: _dump(item, loose=loose) for key, item in value.items()}
+        pairs = [[_dump(key, loose=loose), _dump(item, loose=loose)] for key, item in value.items()]
+        return {"$": "dict", "v": pairs}
+    if cls in _TEXTS:
+        return {"$": cls.__name__, "v": _TEXTS[cls][0](value)}
+    if cls.__name__ in _SEQUENCES and cls.__module__ == "builtins":
+        items = [_dump(item, loose=loose) for item in value]
+        return {"$": cls.__name__, "v": items if cls is tuple else sorted(items, key=json.dumps)}
+    return _dump_object(value, cls, loose=loose)
+
+
+def _dump_object(value: Any, cls: type, *, loose: bool) -> Any:
+    kind = _kind(cls)
+    if kind is None or ("<locals>" in cls.__qualname__ and not loose):
+        if loose:
+            return {"$": "object", "c": cls.__qualname__}
+        where = " is defined inside a function" if kind else " is no JSON value, dataclass or pydantic model"
+        raise UntypedError(f"{cls.__qualname__}{where}")
+    named = {"$": kind, "c": cls.__qualname__ if loose else f"{cls.__module__}:{cls.__qualname__}"}
+    if kind == "enum":
+        return {**named, "v": value.name}
+    if kind == "model":
+        return {**named, "v": value.model_dump(mode="json")}
+    if kind == "namedtuple":
+        return {**named, "v": [_dump(item, loose=loose) for item in value]}
+    fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if hasattr(value, f.name)}
+    return {**named, "v": {name: _dump(item, loose=loose) for name, item in fields.items()}}
+
+
+def _load(value: Any, home: Mapping[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_load(item, home) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("$")
+    if kind is None:
+        return {key: _load(item, home) for key, item in value.items()}
+    inner = value["v"]
+    if kind == "dict":
+        return {_load(key, home): _load(item, home) for key, item in inner}
+    if kind in _TEXT_KINDS:
+        return _TEXT_KINDS[kind](inner)
+    if kind in _SEQUENCES:
+        return _SEQUENCES[kind](_load(item, home) for item in inner)
+    return _load_object(kind, _find(kind, value["c"], home), inner, home)
+
+
+def _load_object(kind: str, cls: Any, inner: Any, home: Mapping[str, Any]) -> Any:
+    if kind == "enum":
+        return cls[inner]
+    if kind == "model":
+        return cls.model_validate(inner)
+    if kind == "namedtuple":
+        return cls._make(_load(item, home) for item in inner)
+    made = cls.__new__(cls)
+    for name, item in inner.items():
+        object.__setattr__(made, name, _load(item, home))  # as it was: neither computed again nor refused
+    return made
+
+
+def _kind(cls: type) -> str | None:
+    if issubclass(cls, Enum):
+        return "enum"
+    if dataclasses.is_dataclass(cls):
+        return "dataclass"
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        return "namedtuple"
+    pydantic = sys.modules.get("pydantic")
+    return "model" if pydantic is not None and issubclass(cls, pydantic.BaseModel) else None
+
+
+def _find(kind: str, named: str, home: Mapping[str, Any]) -> Any:
+    module, _, name = named.partition(":")
+    places = [vars(sys.modules[module])] if module in sys.modules else []
+    for place in (*places, home):
+        found = _lookup(place, name)
+        if isinstance(found, type) and _kind(found) == kind:
+            return found
+    raise UntypedError(f"{module}.{name} is not to be found: what it was recorded as is not loaded here")
+
+
+def _lookup(place: Mapping[str, Any], name: str) -> Any:
+    first, *rest = name.split(".")
+    found = place.get(first)
+    for part in rest:
+        found = vars(found).get(part) if isinstance(found, type) else None
+    return found

@@ -1,0 +1,342 @@
+"""``@cached_call``: a program's own functions are recorded and replayed with what they gave, or raised."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import datetime
+import decimal
+import enum
+import inspect
+import typing
+
+import pydantic
+import pytest
+
+import rewind_auto
+from rewind_auto import cached_call
+from rewind_auto.core import guard
+from rewind_auto.core.errors import RewindReplayDivergenceError
+from rewind_auto.store import open_store
+
+ran: list[str] = []
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    x: int
+    tags: tuple[str, ...] = ()
+
+
+class Forecast(pydantic.BaseModel):
+    city: str
+    at: datetime.datetime
+    where: Point | None = None
+
+
+class Place(typing.NamedTuple):
+    name: str
+    size: int
+
+
+class RefusedError(Exception):
+    def __init__(self, code: int, why: str) -> None:
+        super().__init__(code, why)
+        self.code = code
+
+
+VALUES = [
+    None, True, 3, 2.5, "text ☃", [1, [2]], {"a": {"b": None}}, {1: "a", (2, 3): "b"}, {"$": "dollar"},
+    (1, "a"), {1, 2}, frozenset({"a"}), b"\x00\xff", Colour.RED, Point(1, ("a", "b")), [Point(2)],
+    Forecast(city="Ulm", at=datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC), where=Point(3, ("t",))),
+    Place("Ulm", 3), decimal.Decimal("1.10"), datetime.date(2026, 1, 2), datetime.timedelta(days=1, seconds=2),
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    ran.clear()
+    monkeypatch.setattr(guard, "_seen", set())
+
+
+@cached_call
+def tool(number: int = 0, *more: object, unit: str = "m") -> object:
+    """Gives one of the values."""
+    ran.append(f"tool {number}")
+    return VALUES[number]
+
+
+@cached_call(name="refuse")
+def refuse(code):
+    ran.append("refuse")
+    raise RefusedError(code, "no")
+
+
+@cached_call
+async def atool(number):
+    ran.append(f"atool {number}")
+    await asyncio.sleep(0)
+    return VALUES[number]
+
+
+@cached_call
+def count(most, *, fail=False):
+    for number in range(most):
+        ran.append(f"count {number}")
+        yield Point(number)
+    if fail:
+        raise RefusedError(1, "count")
+    return "done"
+
+
+@cached_call
+async def acount(most, *, fail=False):
+    for number in range(most):
+        ran.append(f"acount {number}")
+        yield Point(number)
+    if fail:
+        raise RefusedError(1, "count")
+
+
+def steps_of(kept, name):
+    return [(step.kind.value, step.decision.value) for step in kept()[name][1]]
+
+
+def both(program, kept):
+    """What the program gives when recorded; replayed, it gives the same and runs nothing."""
+    with rewind_auto.session("recorded"):
+        said = program()
+    count = len(ran)
+    assert count
+    with rewind_auto.session("replayed", mode="replay", source="recorded"):
+        assert program() == said
+    assert len(ran) == count
+    assert {kind for kind, _ in steps_of(kept, "recorded")} == {"tool"}
+    assert {decision for _, decision in steps_of(kept, "replayed")} == {"hit"}
+    return said
+
+
+def test_without_the_agent_nothing_is_changed(store_path):
+    assert tool(2) == tool(2) == 3
+    assert ran == ["tool 2", "tool 2"]
+    assert not store_path.exists()
+    assert tool.__doc__ == "Gives one of the values."
+    assert list(inspect.signature(tool).parameters) == ["number", "more", "unit"]
+    assert inspect.iscoroutinefunction(atool)
+    assert inspect.isgeneratorfunction(count)
+    assert inspect.isasyncgenfunction(acount)
+
+
+@pytest.mark.parametrize("number", range(len(VALUES)), ids=lambda number: repr(VALUES[number])[:20])
+def test_a_value_comes_back_with_its_type(number, kept):
+    said = both(lambda: [(value, type(value)) for value in [tool(number)]], kept)
+    assert said == [(VALUES[number], type(VALUES[number]))]
+
+
+async def test_of_a_coroutine(kept):
+    async with rewind_auto.session("recorded"):
+        said = await asyncio.gather(*(atool(number) for number in (14, 3, 15)))
+    async with rewind_auto.session("replayed", mode="replay", source="recorded"):
+        assert await asyncio.gather(*(atool(number) for number in (14, 3, 15))) == said
+    assert len(ran) == 3
+
+
+def test_an_exception_comes_back_with_its_type(kept):
+    def program():
+        with pytest.raises(RefusedError) as raised:
+            refuse(7)
+        return raised.value.code, raised.value.args, str(raised.value)
+
+    assert both(program, kept) == (7, (7, "no"), "(7, 'no')")
+
+
+@pytest.mark.parametrize("fail", [False, True])
+def test_a_generator(kept, fail):
+    def program():
+        seen, generator = [], count(3, fail=fail)
+        try:
+            while True:
+                seen.append(next(generator))
+        except StopIteration as stop:
+            seen.append(stop.value)
+        except RefusedError as error:
+            seen.append(error.args)
+        return seen
+
+    assert both(program, kept) == [Point(0), Point(1), Point(2), (1, "count") if fail else "done"]
+
+
+@pytest.mark.parametrize("fail", [False, True])
+def test_an_asynchronous_generator(kept, fail):
+    async def run():
+        seen = []
+        try:
+            async for item in acount(3, fail=fail):
+                seen.append(item)
+        except RefusedError as error:
+            seen.append(error.args)
+        return seen
+
+    said = both(lambda: asyncio.run(run()), kept)
+    assert said == [Point(0), Point(1), Point(2), *([(1, "count")] if fail else [])]
+
+
+def test_a_generator_that_is_left(kept):
+    def program():
+        generator = count(5)
+        seen = [next(generator), next(generator)]
+        generator.close()
+        return seen
+
+    assert both(program, kept) == [Point(0), Point(1)]
+    with (
+        rewind_auto.session("more", mode="replay", source="recorded"),
+        pytest.raises(RewindReplayDivergenceError),
+    ):
+        list(count(5))
+
+
+def test_a_generator_that_is_sent_to_and_thrown_at():
+    @cached_call
+    def echo():
+        said = yield "first"
+        try:
+            yield said
+        except KeyError:
+            yield "caught"
+
+    with rewind_auto.session("recorded"):
+        generator = echo()
+        assert [next(generator), generator.send("sent"), generator.throw(KeyError())] == [
+            "first", "sent", "caught",
+        ]  # fmt: skip
+
+
+def test_equal_calls_are_served_in_order(kept):
+    def program():
+        return [tool(3), tool(4), tool(3), tool(number=4), tool(3, unit="m"), tool(3, unit="km")]
+
+    both(program, kept)
+
+
+def test_other_arguments_diverge():
+    with rewind_auto.session("recorded"):
+        tool(1)
+    with (
+        rewind_auto.session("replayed", mode="replay", source="recorded"),
+        pytest.raises(RewindReplayDivergenceError, match="number: 1 → 2"),
+    ):
+        tool(2)
+    assert ran == ["tool 1"]
+
+
+def test_arguments_of_any_kind():
+    class Client:
+        pass
+
+    with rewind_auto.session("recorded"):
+        tool(1, Client(), [Client()])
+    with rewind_auto.session("replayed", mode="replay", source="recorded"):
+        assert tool(1, Client(), [Client()]) is True
+
+
+def test_a_key_of_its_own(kept):
+    @cached_call(name="search", key=lambda query, **_: query.lower())
+    def search(query, client=None):
+        ran.append(query)
+        return query
+
+    with rewind_auto.session("recorded"):
+        assert search("Ulm", client=object()) == "Ulm"
+    with rewind_auto.session("replayed", mode="replay", source="recorded"):
+        assert search("ULM", client=object()) == "Ulm"
+    assert kept()["recorded"][1][0].url == "call:search"
+
+
+def test_in_a_cache(kept):
+    with rewind_auto.session("first", mode="cache"):
+        assert [tool(5), tool(5)] == [VALUES[5]] * 2
+        with pytest.raises(RefusedError):
+            refuse(1)
+        with pytest.raises(RefusedError):
+            refuse(1)
+    assert ran == ["tool 5", "refuse", "refuse"]  # errors are never served
+    assert [decision for _, decision in steps_of(kept, "first")] == ["miss", "hit", "miss", "miss"]
+
+
+def test_only_for_so_long(monkeypatch):
+    import time
+
+    @cached_call(ttl="1h")
+    def search():
+        ran.append("search")
+        return 1
+
+    with rewind_auto.session("first", mode="cache"):
+        search()
+        search()
+        later = time.time() + 3601
+        monkeypatch.setattr("rewind_auto.modes.cache.time.time", lambda: later)
+        search()
+    assert ran == ["search"] * 2
+
+
+def test_a_result_that_cannot_be_kept(kept, capfd):
+    @cached_call
+    def odd():
+        return object()
+
+    with rewind_auto.session("recorded"):
+        assert type(odd()) is type(odd()) is object
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1
+    assert "odd cannot be recorded: object is no JSON value" in said
+    assert steps_of(kept, "recorded") == [("tool", "bypass")] * 2
+    with (
+        rewind_auto.session("replayed", mode="replay", source="recorded"),
+        pytest.raises(RewindReplayDivergenceError),
+    ):
+        odd()
+
+
+def test_calls_made_inside_are_part_of_it(ask, server, kept, store_path):
+    @cached_call
+    def agent(text):
+        ran.append(text)
+        return [ask(text), tool(3), ask("more")]
+
+    with rewind_auto.session("recorded"):
+        said = [ask("start"), agent("hello"), ask("end")]
+    server.stop()
+    with rewind_auto.session("replayed", mode="replay", source="recorded"):
+        assert [ask("start"), agent("hello"), ask("end")] == said
+    _, steps = kept()["recorded"]
+    assert [step.inside for step in steps] == [None, None, 2, 2, 2, None]
+    assert len(kept()["replayed"][1]) == 3
+    store = open_store(str(store_path))
+    assert store.verdict(kept()["replayed"][0].id).clean
+    store.close()
+
+
+def test_a_class_that_is_gone(monkeypatch):
+    with rewind_auto.session("recorded"):
+        tool(14)
+    monkeypatch.delitem(globals(), "Point")
+    with (
+        rewind_auto.session("replayed", mode="replay", source="recorded"),
+        pytest.raises(RewindReplayDivergenceError, match="Point is not to be found"),
+    ):
+        tool(14)
+
+
+def test_wrong_use():
+    with pytest.raises(TypeError):
+        cached_call(3)
+    with pytest.raises(ValueError, match="not a number"):
+        cached_call(ttl="soon")
+    with rewind_auto.session("recorded"), pytest.raises(TypeError):
+        tool(1, unit="m", colour="red")
