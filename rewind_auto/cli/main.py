@@ -19,6 +19,8 @@ VERBS = {
     "sessions": "list the recorded sessions, newest first",
     "show": "show a session's steps, or one step in full",
     "stats": "add up what was spent, and what replays saved: tokens, money, time",
+    "rm": "remove sessions from the store",
+    "prune": "remove old sessions from the store",
     "path": "print the directory that PYTHONPATH needs for the agent to load",
     "doctor": "check the installation and what is set",
 }

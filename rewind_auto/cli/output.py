@@ -259,6 +259,15 @@ def elapsed(session: Session) -> float | None:
     return None if session.ended_at is None else max(0.0, session.ended_at - session.started_at)
 
 
+def size(number: float) -> str:
+    """``512 B``, ``1.5 MB``: in powers of ten."""
+    for unit in ("B", "kB", "MB"):
+        if number < 1000:  # noqa: PLR2004 - so many of one are one of the next
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} GB"
+
+
 def count(number: int, noun: str) -> str:
     """``1 step``, ``2 steps``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

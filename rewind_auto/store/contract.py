@@ -7,7 +7,7 @@ Secrets are taken out by the store, on the way in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -165,6 +165,28 @@ class Store(Protocol):
 
         The sessions inside it, and those inside its source, count too.
         """
+
+    def dependencies(self) -> list[tuple[str, str, bool]]:
+        """Which session cannot do without which: ``(id, id it needs, whether it is inside that one)``.
+
+        A replay or a fork shows what its source recorded; and a session goes with the one around it.
+        """
+
+    def weights(self) -> dict[str, int]:
+        """About how many bytes each session's own content takes, by id."""
+
+    def remove(self, session_ids: Sequence[str]) -> None:
+        """Delete sessions, and the content that nobody else has.
+
+        What depends on them is left with holes: see `dependencies`. May hold writers up while it goes on: a
+        second for some ten thousand steps.
+        """
+
+    def used_bytes(self) -> int:
+        """Bytes that hold something: what a removal makes less at once, and the file after `shrink`."""
+
+    def shrink(self) -> bool:
+        """Give free space back to the file system. False: somebody is using the store."""
 
     def close(self) -> None:
         """Let go of the store. It opens again by itself when used."""

@@ -91,7 +91,7 @@ def _one(
 _KEY = "SELECT id FROM sessions WHERE uid = ?"
 _SESSIONS = (
     "SELECT id, uid, name, mode, status, parent, fork_step, outer, started_at, ended_at, command, pid,"
-    " pid_mark, hosts FROM sessions"
+    " pid_mark, hosts FROM (SELECT * FROM sessions WHERE status <> 'removed')"
 )
 _COUNTS = "SELECT session, decision, count(*) FROM steps WHERE whole = 1"
 

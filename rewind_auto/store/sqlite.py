@@ -6,13 +6,14 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rewind_auto.core import redact
 from rewind_auto.core.cut import Timing
+from rewind_auto.core.errors import StoreBusyError
 from rewind_auto.core.model import (
     Decision,
     Fingerprint,
@@ -24,7 +25,7 @@ from rewind_auto.core.model import (
     Step,
     StepRef,
 )
-from rewind_auto.store import content, reading, totals
+from rewind_auto.store import content, reading, removing, totals
 from rewind_auto.store.codec import dump_doc, dump_hit
 from rewind_auto.store.connection import Connection
 from rewind_auto.store.contract import Claimed, Use, Uses, Verdict
@@ -347,6 +348,35 @@ class SqliteStore:
     def verdict(self, session_id: str) -> Verdict:
         with self._connection.reading as db:
             return reading.verdict(db, session_id, self._must(db, session_id))
+
+    # --- removing
+
+    def dependencies(self) -> list[tuple[str, str, bool]]:
+        with self._connection.reading as db:
+            return removing.dependencies(db)
+
+    def weights(self) -> dict[str, int]:
+        with self._connection.reading as db:
+            return removing.weights(db)
+
+    def remove(self, session_ids: Sequence[str]) -> None:
+        with self._connection.writing as db:
+            removing.remove(db, [self._must(db, one) for one in session_ids])
+            removing.sweep(db)
+        self._keys.clear()
+
+    def used_bytes(self) -> int:
+        with self._connection.reading as db:
+            return removing.used_bytes(db)
+
+    def shrink(self) -> bool:
+        try:
+            with self._connection.reading as db:
+                db.execute("VACUUM")
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except StoreBusyError:
+            return False
+        return True
 
     def close(self) -> None:
         self._connection.close()
