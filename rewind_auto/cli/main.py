@@ -19,6 +19,7 @@ VERBS = {
     "sessions": "list the recorded sessions, newest first",
     "show": "show a session's steps, or one step in full",
     "stats": "add up what was spent, and what replays saved: tokens, money, time",
+    "diff": "compare two sessions, call by call",
     "rm": "remove sessions from the store",
     "prune": "remove old sessions from the store",
     "path": "print the directory that PYTHONPATH needs for the agent to load",

@@ -10,6 +10,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ COLOURS = {
 STATUS_COLOURS = {"running": "cyan", "interrupted": "yellow", "failed": "red", "diverged": "bold red"}
 SHORT_ID = 8  # characters of a session's id that people are shown
 _PIPED_WIDTH = 100
+_LONG = 2000  # pieces of work from which on a bar is shown
 _LEAST_WIDTH = 20  # for what is wrapped, however narrow the terminal
 # (below so many seconds, unit, number of them in a second, decimals); the limits are what rounds up
 _UNITS = ((0.00995, "ms", 1000, 1), (0.9995, "ms", 1000, 0), (9.995, "s", 1, 2), (59.95, "s", 1, 1))
@@ -79,6 +81,29 @@ def prices() -> Prices:
     from rewind_auto import price_file
 
     return price_file.load(load({"REWIND_PRICES": os.environ.get("REWIND_PRICES", "")}).prices)
+
+
+def ignored() -> tuple[str, ...]:
+    """The JSON paths that REWIND_IGNORE leaves out.
+
+    Raises:
+        SettingsError: it is malformed.
+    """
+    return load({"REWIND_IGNORE": os.environ.get("REWIND_IGNORE", "")}).ignore
+
+
+@contextmanager
+def progress(what: str, *, enough: int) -> Iterator[Callable[[], None]]:
+    """A bar on stderr for long work: call what it gives once for each of ``enough`` pieces."""
+    if enough < _LONG or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=enough)
+        yield lambda: bar.advance(task)
 
 
 # --- for programs
@@ -232,7 +257,7 @@ def money(usd: float | None) -> str:
 
 def rough(number: int) -> str:
     """A count in four digits or less: ``9,999``, ``12.3 k``, ``761 M``."""
-    if number < 10_000:  # noqa: PLR2004
+    if number < 1_000:  # noqa: PLR2004
         return f"{number:,}"
     # From what rounds up to a thousand on, the next unit.
     size, unit = next(((size, unit) for size, unit in _ROUGHLY if number < 999.5 * size), _ROUGHLY[-1])

@@ -58,6 +58,13 @@ def compare(old: Request, new: Request) -> tuple[Change, ...]:
     return tuple(changes[:_MOST])
 
 
+def differences(old: Any, new: Any) -> tuple[Change, ...]:
+    """The differences between two JSON values."""
+    changes: list[Change] = []
+    _walk(old, new, "", "", changes)
+    return tuple(changes[:_MOST])
+
+
 def distance(old: Request, new: Request) -> float:
     """How far apart two requests are: 0 for equal ones. Only good for ordering."""
     far = 0.0 if (old.method, _path(old.url)) == (new.method, _path(new.url)) else 1000.0

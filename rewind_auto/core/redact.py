@@ -12,10 +12,11 @@ import re
 from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from rewind_auto.core import event_stream
 from rewind_auto.core.decode import content_encoding, decode
 from rewind_auto.core.model import Headers, Recording, Request
 
@@ -254,7 +255,7 @@ def recording(kept: Recording, *, body: bool = True) -> tuple[Recording, tuple[b
         request_body(request.body, secrets) if body else request.body,
         request.library,
     )
-    kept = replace(kept, request=clean, body=response_body(kept.body, secrets))
+    kept = replace(kept, request=clean, body=_answer(kept, secrets))
     if kept.head is not None:
         if kept.head.status >= _ERROR and content_encoding(kept.head):
             _look_inside(kept, secrets)
@@ -263,6 +264,17 @@ def recording(kept: Recording, *, body: bool = True) -> tuple[Recording, tuple[b
         facts = _facts(kept.fault.facts, secrets)
         kept.fault = replace(kept.fault, message=text(kept.fault.message, secrets), facts=facts)
     return kept, secrets
+
+
+def _answer(kept: Recording, secrets: tuple[bytes, ...]) -> bytes:
+    """The body of the response without the request's own secrets; frames stay sound."""
+    pairs = () if kept.head is None else kept.head.headers
+    if not any(n.lower() == b"content-type" and v.startswith(event_stream.TYPE) for n, v in pairs):
+        return response_body(kept.body, secrets)
+    inside = event_stream.chunks(kept.body)
+    if not any(secret in kept.body or secret in inside for secret in secrets):
+        return kept.body
+    return event_stream.cleaned(kept.body, partial(response_body, secrets=secrets))
 
 
 def _facts(facts: Any, secrets: tuple[bytes, ...]) -> Any:
