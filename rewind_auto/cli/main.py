@@ -20,6 +20,7 @@ VERBS = {
     "show": "show a session's steps, or one step in full",
     "stats": "add up what was spent, and what replays saved: tokens, money, time",
     "diff": "compare two sessions, call by call",
+    "edit": "change a recorded answer, in a new fork",
     "rm": "remove sessions from the store",
     "prune": "remove old sessions from the store",
     "path": "print the directory that PYTHONPATH needs for the agent to load",
