@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import NoReturn
 
 from rewind_auto import __version__
@@ -20,6 +21,8 @@ VERBS = {
     "show": "show a session's steps, or one step in full",
     "stats": "add up what was spent, and what replays saved: tokens, money, time",
     "diff": "compare two sessions, call by call",
+    "export": "write sessions to a file, whole (JSON Lines) or for viewers (HAR)",
+    "import": "read sessions from a file: an export, or a cassette of vcrpy",
     "edit": "change a recorded answer, in a new fork",
     "rm": "remove sessions from the store",
     "prune": "remove old sessions from the store",
@@ -50,12 +53,16 @@ def run(argv: Sequence[str]) -> int:
     if options.verb is None:
         parser.error(f"no command given, one of: {', '.join(VERBS)}")
     try:
-        code: int = import_module(f"rewind_auto.cli.{options.verb}").run(options)
+        code: int = _module(options.verb).run(options)
         sys.stdout.flush()
     except (RewindError, FileNotFoundError) as error:
         print(f"{PROG}: {error}", file=sys.stderr)
         return USAGE
     return code
+
+
+def _module(verb: str) -> ModuleType:
+    return import_module(f"rewind_auto.cli.{'importing' if verb == 'import' else verb}")
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
@@ -74,7 +81,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         )
         _add_store(verb, default=argparse.SUPPRESS)  # what stood before the verb holds
         if name in argv:
-            import_module(f"rewind_auto.cli.{name}").configure(verb)
+            _module(name).configure(verb)
     return parser
 
 

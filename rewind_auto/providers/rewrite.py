@@ -58,8 +58,7 @@ class _Writer:
 
     def _walk(self, value: Any, under: str) -> bool:
         if isinstance(value, list):
-            changed = [self._walk(item, under) for item in value]  # all of them, whichever has one
-            return any(changed)
+            return any(tuple(self._walk(item, under) for item in value))  # all of them
         if not isinstance(value, dict):
             return False
         changed = False

@@ -18,15 +18,17 @@ _SHARE_FROM = 1024  # bytes; below, a digest and its index entry cost more than 
 
 
 @dataclass(frozen=True, slots=True)
-class _Packed:
+class Packed:
+    """Bytes made ready to be written."""
+
     digest: bytes | None
     packed: int
     data: bytes
 
 
-def _pack(data: bytes) -> _Packed:
+def _pack(data: bytes) -> Packed:
     packed, packed_data = pack(data)
-    return _Packed(digest(data) if len(data) >= _SHARE_FROM else None, packed, packed_data)
+    return Packed(digest(data) if len(data) >= _SHARE_FROM else None, packed, packed_data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class RequestContent:
     """A request body made ready to be written."""
 
     segmented: Segmented
-    tail: _Packed | None
+    tail: Packed | None
     secrets: tuple[bytes, ...]
 
 
@@ -49,12 +51,12 @@ def prepare_request(body: bytes, secrets: tuple[bytes, ...]) -> RequestContent:
     return RequestContent(segmented, _pack(tail) if tail else None, secrets)
 
 
-def prepare_response(body: bytes) -> _Packed | None:
+def prepare_response(body: bytes) -> Packed | None:
     """Pack a response body, outside any lock."""
     if not body:
         return None
     packed, data = pack(body)
-    return _Packed(None, packed, data)
+    return Packed(None, packed, data)
 
 
 def write_request(db: sqlite3.Connection, content: RequestContent) -> tuple[int | None, int | None]:
@@ -102,7 +104,7 @@ def _longest_known(db: sqlite3.Connection, segmented: Segmented) -> tuple[int, i
     return low, best
 
 
-def write_blob(db: sqlite3.Connection, item: _Packed | None) -> int | None:
+def write_blob(db: sqlite3.Connection, item: Packed | None) -> int | None:
     """Store bytes, or find them if they are shared and already there; returns their id."""
     if item is None:
         return None

@@ -7,7 +7,7 @@ Secrets are taken out by the store, on the way in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -164,6 +164,18 @@ class Store(Protocol):
         """What a replay session blocked, and which recorded steps of its source it never asked for.
 
         The sessions inside it, and those inside its source, count too.
+        """
+
+    def restore(self, session: Session, steps: Iterable[tuple[Step, Recording | None]]) -> bool:
+        """Put in a whole session, with the numbers, times and ids that it has.
+
+        A hit has no recording: it shows that of its source, which has to be here already.
+
+        Returns:
+            False: a session of this id is here. Nothing was changed.
+
+        Raises:
+            StoreError: a hit's source is not here. Nothing was changed.
         """
 
     def dependencies(self) -> list[tuple[str, str, bool]]:

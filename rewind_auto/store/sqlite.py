@@ -6,14 +6,14 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rewind_auto.core import redact
 from rewind_auto.core.cut import Timing
-from rewind_auto.core.errors import StoreBusyError
+from rewind_auto.core.errors import StoreBusyError, StoreError
 from rewind_auto.core.model import (
     Decision,
     Fingerprint,
@@ -33,6 +33,7 @@ from rewind_auto.store.contract import Claimed, Use, Uses, Verdict
 _NO_LIMIT = 1 << 62
 _ERROR = 400  # HTTP status codes from here on
 _NEXT = "(SELECT coalesce(max(step), 0) + 1 FROM steps WHERE session = ?)"
+_Prepared = tuple[dict[str, Any], content.RequestContent | None, content.Packed | None]
 _Found = tuple[reading.Served, Callable[[], object]]  # an answer, and how to note that it is used
 _RESERVE = f"INSERT INTO steps (session, step) VALUES (?, {_NEXT}) RETURNING step"
 
@@ -57,26 +58,29 @@ class SqliteStore:
             if self._key(db, session.id) is not None:
                 return
         with self._connection.writing as db:
-            db.execute(
-                "INSERT OR IGNORE INTO sessions"
-                " (uid, name, mode, status, parent, fork_step, outer, started_at, command, pid, pid_mark,"
-                " hosts)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    session.id,
-                    session.name.encode("utf-8", "replace").decode(),  # a script may be called anything
-                    session.mode.value,
-                    "running",
-                    session.parent,
-                    session.fork_step,
-                    session.outer,
-                    session.started_at or time.time(),
-                    json.dumps(redact.command(session.command)),
-                    session.pid or os.getpid(),
-                    reading.process_mark(session.pid or os.getpid()),
-                    json.dumps({"llm": session.llm_hosts, "tools": session.tool_hosts}),
-                ),
-            )
+            self._begin(db, session)
+
+    def _begin(self, db: sqlite3.Connection, session: Session) -> None:
+        db.execute(
+            "INSERT OR IGNORE INTO sessions"
+            " (uid, name, mode, status, parent, fork_step, outer, started_at, command, pid, pid_mark,"
+            " hosts)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                session.id,
+                session.name.encode("utf-8", "replace").decode(),  # a script may be called anything
+                session.mode.value,
+                "running",
+                session.parent,
+                session.fork_step,
+                session.outer,
+                session.started_at or time.time(),
+                json.dumps(redact.command(session.command)),
+                session.pid or os.getpid(),
+                reading.process_mark(session.pid or os.getpid()),
+                json.dumps({"llm": session.llm_hosts, "tools": session.tool_hosts}),
+            ),
+        )
 
     def finish(self, session_id: str, status: str) -> None:
         with self._connection.writing as db:
@@ -110,6 +114,20 @@ class SqliteStore:
         return int(db.execute(_RESERVE, (key, key)).fetchone()[0])
 
     def prepare(self, step: Step, recording: Recording | None) -> Callable[[], int]:
+        values, request, response = self._prepared(step, recording)
+
+        def attempt() -> int:
+            with self._connection.writing as db:
+                number = step.step or self._reserve(db, step.session)
+                values["source_session"] = self._key(db, step.source.session) if step.source else None
+                self._complete(db, values, self._must(db, step.session), number, request, response)
+            step.step = number
+            return number
+
+        return attempt
+
+    def _prepared(self, step: Step, recording: Recording | None) -> _Prepared:
+        """The row of a step and its content, without secrets: all the work that needs no lock."""
         values = _columns(step)
         request = response = None
         secrets: tuple[bytes, ...] = ()
@@ -120,21 +138,24 @@ class SqliteStore:
             response = content.prepare_response(recording.body)
         step.error = step.error and redact.text(step.error, secrets)
         step.note = step.note and redact.text(step.note, secrets)
-        values["doc"] = dump_doc(step, recording)
+        hit = step.decision is Decision.HIT and recording is None
+        values["doc"] = dump_hit(step) if hit else dump_doc(step, recording)
+        return values, request, response
 
-        def attempt() -> int:
-            with self._connection.writing as db:
-                number = step.step or self._reserve(db, step.session)
-                if request is not None:
-                    values["request_prefix"], values["request_tail"] = content.write_request(db, request)
-                values["response"] = content.write_blob(db, response)
-                values["session"], values["step"] = self._must(db, step.session), number
-                values["source_session"] = self._key(db, step.source.session) if step.source else None
-                db.execute(_COMPLETE, values)
-            step.step = number
-            return number
-
-        return attempt
+    def _complete(
+        self,
+        db: sqlite3.Connection,
+        values: dict[str, Any],
+        key: int,
+        number: int,
+        request: content.RequestContent | None,
+        response: content.Packed | None,
+    ) -> None:
+        if request is not None:
+            values["request_prefix"], values["request_tail"] = content.write_request(db, request)
+        values["response"] = content.write_blob(db, response)
+        values["session"], values["step"] = key, number
+        db.execute(_COMPLETE, values)
 
     # --- replay
 
@@ -349,7 +370,47 @@ class SqliteStore:
         with self._connection.reading as db:
             return reading.verdict(db, session_id, self._must(db, session_id))
 
-    # --- removing
+    # --- bringing in and removing
+
+    def restore(self, session: Session, steps: Iterable[tuple[Step, Recording | None]]) -> bool:
+        prepared = [(step, self._prepared(step, recording)) for step, recording in steps]
+        with self._connection.writing as db:
+            if self._key(db, session.id) is not None:
+                return False
+            self._begin(db, session)
+            status = "interrupted" if session.status == "running" else session.status
+            ended = session.ended_at or session.started_at
+            key = self._must(db, session.id)
+            db.execute(
+                "UPDATE sessions SET status = ?, ended_at = ?, pid = 0 WHERE id = ?", (status, ended, key)
+            )
+            for step, (values, request, response) in prepared:
+                if step.decision is Decision.HIT:
+                    values.update(self._shown(db, session, step))
+                db.execute("INSERT INTO steps (session, step) VALUES (?, ?)", (key, step.step))
+                self._complete(db, values, key, step.step, request, response)
+        return True
+
+    def _shown(self, db: sqlite3.Connection, session: Session, step: Step) -> dict[str, int | None]:
+        """Where a hit's recording is kept, and what it uses up."""
+        source = step.source and self._key(db, step.source.session)
+        row = (
+            step.source
+            and db.execute(
+                "SELECT coalesce(content_session, session), coalesce(content_step, step) FROM steps"
+                " WHERE session = ? AND step = ? AND whole = 1",
+                (source, step.source.step),
+            ).fetchone()
+        )
+        if not row:
+            raise StoreError(f"step {step.step} of session {session.id} shows a recording that is not here")
+        used = session.mode is not Mode.CACHE and step.source is not None
+        return {
+            "source_session": source if used else None,
+            "source_step": step.source.step if used and step.source else None,
+            "content_session": row[0],
+            "content_step": row[1],
+        }
 
     def dependencies(self) -> list[tuple[str, str, bool]]:
         with self._connection.reading as db:

@@ -1,0 +1,93 @@
+"""``rewind-auto export``: sessions as a file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from rewind_auto.cli import har, jsonl, output
+from rewind_auto.core.errors import RewindError
+from rewind_auto.core.model import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rewind_auto.store.contract import Store
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.description = (
+        "Write sessions to a file. With a session go those inside it, and those whose recordings it shows."
+        " Secrets were removed when they were recorded; prompts and answers are in it."
+    )
+    parser.add_argument("refs", metavar="REF", nargs="*", help="sessions, as `rewind-auto show` takes them")
+    parser.add_argument("--all", action="store_true", help="all there are")
+    parser.add_argument("--format", choices=("jsonl", "har"), default="jsonl", help="(default: jsonl)")
+    parser.add_argument("--output", "-o", metavar="FILE", help="default: standard output")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the file.
+
+    Raises:
+        UnknownReferenceError: no session, or more than one, answers to a REF.
+        RewindError: none was named, or the file cannot be written.
+        StoreError: the store cannot be read.
+    """
+    if bool(options.refs) == options.all:
+        raise RewindError("export what? name sessions, or say --all")
+    with closing(output.existing_store(options)) as store:
+        sessions = _chosen(store, options)
+        total = sum(session.steps for session in sessions)
+        with output.progress(f"writing {total:,} steps", enough=total) as advance:
+            entries = _entries(store, sessions, advance)
+            lines: Iterable[str] = har.document(entries) if options.format == "har" else jsonl.lines(entries)
+            with _opened(options.output) as file:
+                for line in lines:
+                    file.write(line)
+                    file.write("\n")
+    return 0
+
+
+def _chosen(store: Store, options: argparse.Namespace) -> list[Session]:
+    """Oldest first, so that what is shown stands before what shows it."""
+    sessions = list(reversed(store.sessions()))
+    if options.all:
+        return sessions
+    wanted = {store.resolve(ref).id for ref in options.refs}
+    needs = store.dependencies()
+    while True:
+        more = {on for one, on, _ in needs if one in wanted} | {
+            one for one, on, inside in needs if inside and on in wanted
+        }
+        if more <= wanted:
+            return [session for session in sessions if session.id in wanted]
+        wanted |= more
+
+
+def _entries(store: Store, sessions: Iterable[Session], advance: Callable[[], None]) -> Iterator[jsonl.Entry]:
+    for session in sessions:
+        steps = []
+        for step in store.steps(session.id):
+            steps.append((step, store.recording(session.id, step.step)))
+            advance()
+        yield session, steps
+
+
+@contextmanager
+def _opened(path: str | None) -> Iterator[TextIO]:
+    if path is None or path == "-":
+        yield sys.stdout
+        return
+    try:
+        # Prompts are nobody else's business.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        raise RewindError(f"cannot write {path}: {error.strerror}") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+        yield file
