@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -13,6 +15,7 @@ from rich.text import Text
 
 from rewind_auto.cli import answers, output
 from rewind_auto.core.decode import content_encoding, decode
+from rewind_auto.core.event_stream import frames
 from rewind_auto.core.model import Decision, Headers, Recording, Session, Step
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from rewind_auto.pricing import Prices
 
 _LABEL = 13  # characters
+_EVENTS, _FRAMES = "text/event-stream", "application/vnd.amazon.eventstream"
 
 
 def show(console: Console, session: Session, step: Step, recording: Recording | None, prices: Prices) -> None:
@@ -142,19 +146,42 @@ def _body(body: bytes) -> Iterator[RenderableType]:
 
 
 def _is_stream(recording: Recording) -> bool:
-    head = recording.head
-    return head is not None and answers.header(head.headers, b"content-type").startswith("text/event-stream")
+    return _content_type(recording).startswith((_EVENTS, _FRAMES))
+
+
+def _content_type(recording: Recording) -> str:
+    return "" if recording.head is None else answers.header(recording.head.headers, b"content-type")
 
 
 def _chunks(recording: Recording) -> Iterator[RenderableType]:
     """The stream in the pieces it came in, each with its time since the request."""
     yield ""
-    start = 0
-    for length, offset in recording.cuts:
-        piece = recording.body[start : start + length].decode("utf-8", "replace")
-        start += length
+    pieces = _frames if _content_type(recording).startswith(_FRAMES) else _lines
+    for offset, piece in pieces(recording):
         shown = "\n          ".join(line for line in output.printable(piece).splitlines() if line)
         yield Text.assemble((f"{offset / 1000:7.1f} ms", "dim"), " ", shown)
+
+
+def _lines(recording: Recording) -> Iterator[tuple[int, str]]:
+    """The chunks of a text, each with its time in microseconds."""
+    start = 0
+    for length, offset in recording.cuts:
+        yield offset, recording.body[start : start + length].decode("utf-8", "replace")
+        start += length
+
+
+def _frames(recording: Recording) -> Iterator[tuple[int, str]]:
+    """The events in Amazon's binary frames, each with the time in microseconds when it was there."""
+    came = list(accumulate(length for length, _ in recording.cuts))
+    read = 0
+    for frame in frames(recording.body):
+        read = frame.end
+        told = frame.chunk or frame.payload
+        name = frame.error or frame.event
+        yield recording.cuts[bisect_left(came, read)][1], f"{name} {told.decode('utf-8', 'replace')}"
+    if read < len(recording.body):
+        rest = output.count(len(recording.body) - read, "byte")
+        yield recording.cuts[-1][1], f"{rest} of a frame that is cut or damaged"
 
 
 def _answer(recording: Recording) -> Iterator[RenderableType]:

@@ -257,7 +257,7 @@ def money(usd: float | None) -> str:
 
 def rough(number: int) -> str:
     """A count in four digits or less: ``9,999``, ``12.3 k``, ``761 M``."""
-    if number < 1_000:  # noqa: PLR2004
+    if number < 10_000:  # noqa: PLR2004
         return f"{number:,}"
     # From what rounds up to a thousand on, the next unit.
     size, unit = next(((size, unit) for size, unit in _ROUGHLY if number < 999.5 * size), _ROUGHLY[-1])

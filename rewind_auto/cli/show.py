@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from rewind_auto.cli import output
+from rewind_auto.core import trace_id
 from rewind_auto.core.decode import decode
 from rewind_auto.core.errors import RewindError
 from rewind_auto.core.model import Headers, Recording, Session, Step
@@ -55,7 +56,10 @@ def run(options: argparse.Namespace) -> int:
         else:
             from rewind_auto.cli import trace
 
-            trace.show(output.console(), store, session, steps, prices)
+            console = output.console()
+            trace.show(console, store, session, steps, prices)
+            if note := _in_trace(options.ref, steps):
+                console.print(note, style="dim", highlight=False)
     return 0
 
 
@@ -119,6 +123,17 @@ def _pick(session: Session, steps: Sequence[Step], number: int) -> Step:
             return step
     there = f"they go up to {steps[-1].step}" if steps else "it has none"
     raise RewindError(f"session {output.short(session.id)} has no step {number}: {there}")
+
+
+def _in_trace(ref: str, steps: Sequence[Step]) -> str:
+    """Which steps a ``trace:`` REF is about, where those are not all: a server's session has many traces."""
+    if not ref.startswith("trace:"):
+        return ""
+    wanted = trace_id.parse(ref.removeprefix("trace:"))
+    numbers = [str(step.step) for step in steps if step.trace_id == wanted]
+    if len(numbers) == len(steps):
+        return ""
+    return f"in this trace: step{'' if len(numbers) == 1 else 's'} {', '.join(numbers)}"
 
 
 def _described(store: Store, step: Step, prices: Prices, *, content: bool) -> dict[str, Any]:

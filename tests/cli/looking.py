@@ -27,6 +27,7 @@ from rewind_auto.core.model import (
 )
 from rewind_auto.store import open_store
 
+PRICES = str(Path(__file__).with_name("prices.toml"))
 TRIP, AGAIN = "a1b2c3d4" * 4, "e5f6a7b8" * 4
 START = 1_800_000_000.0625
 TRACE, SPAN = "0123456789abcdef0123456789abcdef", "fedcba9876543210"
@@ -39,7 +40,7 @@ NOTE = "no recorded answer\n  messages[1].content: one → two"
 
 def look(environ, *args: str, stdout=subprocess.PIPE, **variables: str | None):
     """Run ``rewind-auto`` in the launcher's environment; None takes a variable away."""
-    plain = {"TZ": "UTC", "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"}
+    plain = {"TZ": "UTC", "COLUMNS": "100", "PYTHONIOENCODING": "utf-8", "REWIND_PRICES": PRICES}
     merged = {name: text for name, text in {**environ, **plain, **variables}.items() if text is not None}
     return subprocess.run(
         [sys.executable, "-m", "rewind_auto.cli.main", *args],

@@ -41,7 +41,7 @@ class TestOptions:
 
     def test_help_names_the_verbs(self, environ) -> None:
         said = printed(look(environ, "--help"))
-        assert all(f"\n    {verb} " in said for verb in ("sessions", "show", "path", "doctor"))
+        assert all(f"\n    {verb} " in said for verb in ("sessions", "show", "stats", "path", "doctor"))
 
     def test_path(self, environ) -> None:
         assert printed(look(environ, "path")) == f"{inject_dir()}\n"
@@ -68,7 +68,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("args", "said"),
         [
-            ((), "no command given, one of: sessions, show, path, doctor"),
+            ((), "no command given, one of: sessions, show, stats, path, doctor"),
             (("diff",), "invalid choice: 'diff'"),
             (("sessions", "--nonsense"), "unrecognized arguments: --nonsense"),
             (("sessions", "--js"), "unrecognized arguments: --js"),
@@ -79,7 +79,10 @@ class TestErrors:
             (("show", "last", "--step", "0"), "'0' is not the number of a step"),
             (("show", "last", "--step", "9"), "session e5f6a7b8 has no step 9: they go up to 2"),
             (("show", "nope"), "no session is called 'nope'"),
-            (("show", "trace:00"), "no session is called 'trace:00'"),
+            (("stats", "nope"), "no session is called 'nope'"),
+            (("stats", "--since", "5y"), "'5y' is neither like 12h nor an ISO date or time"),
+            (("stats", "--since", "2026-13-01"), "'2026-13-01' is neither like 12h nor an ISO date"),
+            (("show", "trace:00"), "'trace:00' has no trace id: that is up to 32 hex digits"),
             (("--store", "postgresql://x/y", "sessions"), "postgresql: not yet available"),
             (("--store", "ftp://x/y", "sessions"), "not a path and not sqlite:///PATH"),
         ],
@@ -94,7 +97,7 @@ class TestErrors:
         said = refused(look(environ, "sessions", REWIND_STORE="ftp://x/y"))
         assert said == "REWIND_STORE='ftp://x/y': not a path and not sqlite:///PATH"
 
-    @pytest.mark.parametrize("verb", [("sessions",), ("show", "last")])
+    @pytest.mark.parametrize("verb", [("sessions",), ("show", "last"), ("stats",)])
     def test_no_store(self, environ, store_path, verb) -> None:
         said = refused(look(environ, *verb))
         assert said == f"no store at {store_path}: nothing has been recorded there yet"
@@ -111,7 +114,7 @@ class TestErrors:
             ("torn", "malformed"),
         ],
     )
-    @pytest.mark.parametrize("verb", [("sessions",), ("show", "last")])
+    @pytest.mark.parametrize("verb", [("sessions",), ("show", "last"), ("stats",)])
     def test_something_else_in_its_place(self, environ, store_path, kind, said, verb) -> None:
         put_in_place(store_path, kind)
         before = contents(store_path.parent)

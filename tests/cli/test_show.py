@@ -60,11 +60,21 @@ def described(step: int, prompt: str, **known) -> dict:
 
 
 NOTHING_CAME = {"status": None, "complete": False, "chunks": 0, "first_chunk_ms": None}
-FIRST = {"usage": {"input_tokens": 1250, "output_tokens": 16}, "call_site": "agent.py:7"}
+FIRST = {
+    "usage": {"input_tokens": 1250, "output_tokens": 16},
+    "cost_usd": 0.00266,  # at 2 and 10 USD per million
+    "call_site": "agent.py:7",
+}
 TRIP_STEPS = [
     described(1, "one", trace_id=TRACE, span_id=SPAN, **FIRST),
     described(
-        2, "tools", stream=True, chunks=3, duration_ms=65.1, usage={"input_tokens": 30, "output_tokens": 8}
+        2,
+        "tools",
+        stream=True,
+        chunks=3,
+        duration_ms=65.1,
+        usage={"input_tokens": 30, "output_tokens": 8},
+        cost_usd=0.00014,
     ),
     described(3, "busy", status=429),
     described(4, "late", error="ConnectTimeout: timed out", **{**NOTHING_CAME, "duration_ms": 5000.0}),
@@ -108,38 +118,38 @@ trip  a1b2c3d4  record  completed
 2027-01-15 08:00:00  3.50 s
 $ python 'my agent.py' Lima
 
-#  decision  call                       tokens    time  first chunk  status
-1  record    chat gpt-5.4-mini       1250 → 16  4.1 ms               200
+#  decision  call                       tokens      cost    time  first chunk  status
+1  record    chat gpt-5.4-mini       1250 → 16   $0.0027  4.1 ms               200
              Lima is the capital.
-2  record    chat gpt-5.4-mini          30 → 8   65 ms       4.0 ms  200
+2  record    chat gpt-5.4-mini          30 → 8  $0.00014   65 ms       4.0 ms  200
              get_weather(city="Lima", days=2)
-3  record    chat gpt-5.4-mini                  4.1 ms               429
+3  record    chat gpt-5.4-mini                            4.1 ms               429
              Rate limit reached.
-4  record    chat gpt-5.4-mini                  5.00 s               error
+4  record    chat gpt-5.4-mini                            5.00 s               error
              ConnectTimeout: timed out
-5  record    chat gpt-5.4-mini                  4.1 ms       4.0 ms  200
+5  record    chat gpt-5.4-mini                            4.1 ms       4.0 ms  200
              Once
              closed by the program after 1 chunk
-6  record    GET /v1/models                     4.1 ms               200
-7  record    generate_content tts-1             4.1 ms               200
-9  bypass    chat gpt-5.4-mini                                       200
+6  record    GET /v1/models                               4.1 ms               200
+7  record    generate_content tts-1                       4.1 ms               200
+9  bypass    chat gpt-5.4-mini                                                 200
              larger than 64 bytes
 
-8 steps: 7 record, 1 bypass · spent 1,280 → 24 tokens, 5.09 s of waiting
+8 steps: 7 record, 1 bypass · spent 1,280 → 24 tokens, $0.0028, 5.09 s of waiting
 """
 AGAIN_SHOWN = """\
 trip  e5f6a7b8  replay  of trip a1b2c3d4  diverged
 2027-01-15 08:01:00  50 ms
 $ x
 
-#  decision  call                  tokens  status
-1  hit       chat gpt-5.4-mini  1250 → 16  200     ← a1b2c3d4 #1
+#  decision  call                  tokens     cost  status
+1  hit       chat gpt-5.4-mini  1250 → 16  $0.0027  200     ← a1b2c3d4 #1
              Lima is the capital.
 2  blocked   chat gpt-5.4-mini
              no recorded answer
                messages[1].content: one → two
 
-2 steps: 1 hit, 1 blocked · saved 1,250 → 16 tokens, 4.1 ms of waiting
+2 steps: 1 hit, 1 blocked · saved 1,250 → 16 tokens, $0.0027, 4.1 ms of waiting
 """
 TOOLS_IN_FULL = """\
 step 2 of trip a1b2c3d4 ────────────────────────────────────────────────────────────────────────────
@@ -149,6 +159,7 @@ library      httpx2
 started      2027-01-15 08:00:00
 time         65 ms, first of 3 chunks after 4.0 ms
 tokens       30 input tokens, 8 output tokens
+cost         $0.00014
 fingerprint  57b0007401864f954bda46a7a3da3a6c
 
 request

@@ -31,6 +31,42 @@ def test_durations(seconds, said) -> None:
 
 
 @pytest.mark.parametrize(
+    ("usd", "said"),
+    [
+        (None, ""),
+        (0.0, "$0"),
+        (1e-8, "$0.000000010"),
+        (0.00021, "$0.00021"),
+        (0.00266, "$0.0027"),
+        (0.0123, "$0.012"),
+        (0.75, "$0.750"),
+        (1.0, "$1.00"),
+        (12_345.678, "$12,345.68"),
+    ],
+)
+def test_money(usd, said) -> None:
+    assert output.money(usd) == said
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (0, "0"),
+        (9_999, "9,999"),
+        (10_000, "10.0 k"),
+        (99_949, "99.9 k"),
+        (99_950, "100 k"),
+        (999_499, "999 k"),
+        (999_500, "1.00 M"),
+        (12_345_678, "12.3 M"),
+        (5_000_000_000_000, "5,000 G"),
+    ],
+)
+def test_rough_counts(number, said) -> None:
+    assert output.rough(number) == said
+
+
+@pytest.mark.parametrize(
     ("at", "said"),
     [
         (None, None),
@@ -71,7 +107,7 @@ def test_tool_calls_in_full() -> None:
         (b'[{"error": {"code": 429, "message": "Quota."}}]', "Quota."),
         (b'{"error": "model is not there"}', "model is not there"),
         (b'{"detail": "Not Found"}', "Not Found"),
-        (b'{"error": {"code": 7}}', '{"code": 7}'),
+        (b'{"error": {"code": 7}}', '{"error": {"code": 7}}'),
         (b"\n<html>\n<b>Bad Gateway</b>", "<html>"),
         (b"\xff\x1b[2J", "\ufffd\ufffd[2J"),
         (b"", ""),
