@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Sequence
 from contextlib import closing
+from fnmatch import fnmatchcase
 
 from rewind_auto.cli import output
-from rewind_auto.core.model import Session
+from rewind_auto.core.model import Mode, Session
+from rewind_auto.values import read_seconds
 
 _SHOWN = 20  # sessions that people are shown unless they say how many
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
+    parser.add_argument("--name", metavar="NAME", help="only those called so; * stands for anything")
+    parser.add_argument("--mode", choices=tuple(Mode), help="only those of this mode")
+    parser.add_argument(
+        "--status", metavar="STATUS", help="only those with this status, as running or diverged"
+    )
+    parser.add_argument(
+        "--since",
+        metavar="AGE",
+        type=_age,
+        help="only those begun in the last so many seconds; or 30m, 12h, 7d",
+    )
+    parser.add_argument("--inside", metavar="REF", help="only those inside this one")
     parser.add_argument("--json", action="store_true", help="print a list for programs")
     parser.add_argument(
         "--limit",
@@ -30,14 +45,33 @@ def run(options: argparse.Namespace) -> int:
         StoreError: the store cannot be read.
     """
     with closing(output.existing_store(options)) as store:
-        found = store.sessions()
+        outer = store.resolve(options.inside).id if options.inside else None
+        there = store.sessions()
+    found = [session for session in there if _fits(session, options, outer)]
     limit = (0 if options.json else _SHOWN) if options.limit is None else options.limit
     shown = found[:limit] if limit else found
     if options.json:
         output.print_json(map(output.session_json, shown))
     else:
-        _show(shown, older=len(found) - len(shown))
+        _show(shown, older=len(found) - len(shown), none="no such session" if there else "no sessions yet")
     return 0
+
+
+def _fits(session: Session, options: argparse.Namespace, outer: str | None) -> bool:
+    return (
+        (options.name is None or fnmatchcase(session.name, options.name))
+        and (options.mode is None or session.mode == options.mode)
+        and (options.status is None or session.status == options.status)
+        and (options.since is None or session.started_at >= time.time() - options.since)
+        and (outer is None or session.outer == outer)
+    )
+
+
+def _age(text: str) -> float:
+    try:
+        return read_seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
 
 
 def _limit(text: str) -> int:
@@ -46,7 +80,7 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-def _show(sessions: Sequence[Session], *, older: int) -> None:
+def _show(sessions: Sequence[Session], *, older: int, none: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -74,6 +108,6 @@ def _show(sessions: Sequence[Session], *, older: int) -> None:
     if sessions:
         console.print(table)
     else:
-        console.print("no sessions yet")
+        console.print(none)
     if older:
         console.print(f"and {output.count(older, 'older one')}: --limit 0 shows all", style="dim")

@@ -140,6 +140,13 @@ def test_unknown_or_ambiguous(store, rewind_auto):
     assert names(store) == ["aaaa1", "aaaa2"]
 
 
+def test_sessions_by_age(store, rewind_auto):
+    for name, age in (("aaaa", 9 * DAY), ("bbbb", 0)):
+        recorded(store, name, name, age=age)
+    shown = json.loads(rewind_auto("sessions", "--since", "1d", "--json").stdout)
+    assert [session["name"] for session in shown] == ["bbbb"]
+
+
 def test_prune_by_age(store, rewind_auto):
     old = recorded(store, "aaaa", "one", age=9 * DAY)
     recorded(store, "bbbb", "two", age=8 * DAY)

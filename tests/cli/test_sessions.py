@@ -113,3 +113,28 @@ def test_names_cannot_steer_the_terminal(environ, store_path) -> None:
     line = printed(look(environ, "sessions")).splitlines()[1]
     assert "a\ufffd[2Jb\ufffdc" in line
     assert not set(line) & set("\x1b\x9b\r\u202e")
+
+
+@pytest.mark.parametrize(
+    ("args", "names"),
+    [
+        (("--mode", "record"), [TRIP]),
+        (("--mode", "replay"), [AGAIN]),
+        (("--name", "tr*"), [AGAIN, TRIP]),
+        (("--name", "TR*"), []),
+        (("--status", "diverged"), [AGAIN]),
+        (("--since", "99999d"), [AGAIN, TRIP]),
+        (("--inside", "trip"), []),
+    ],
+)
+def test_chosen_ones(environ, store_path, args, names) -> None:
+    fill(store_path)
+    shown = json.loads(printed(look(environ, "sessions", "--json", *args)))
+    assert [session["id"] for session in shown] == names
+
+
+@pytest.mark.parametrize("args", [("--mode", "both"), ("--since", "soon"), ("--inside", "nosuch")])
+def test_chosen_wrongly(environ, store_path, args) -> None:
+    fill(store_path)
+    done = look(environ, "sessions", *args)
+    assert (done.returncode, done.stdout) == (2, "")
