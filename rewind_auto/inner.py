@@ -11,35 +11,37 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rewind_auto.modes.run import Run
 
 _current: ContextVar[Opened] = ContextVar("rewind_session")
 _opened: list[Opened] = []
+_original: list[Callable[[threading.Thread], None]] = []
+_STARTED_IN = "_rewind_session"
 _lock = threading.Lock()
 
 
 class Opened:
     """A session of the program's own, from its ``with`` to the end of that."""
 
-    __slots__ = ("_threads", "around", "run", "token")
+    __slots__ = ("around", "run", "token")
 
     token: Token[Opened]
 
     def __init__(self, run: Run | None, around: Opened | None) -> None:
         self.run = run  # None: calls in it are left alone
         self.around = around
-        self._threads = set(threading.enumerate())
-
-    def has(self, thread: threading.Thread) -> bool:
-        """Whether a thread was started since."""
-        return thread not in self._threads
 
 
 def enter(run: Run | None) -> Opened:
-    """Have what runs here, and the tasks that it starts, be in a session."""
+    """Have what runs here, and the tasks and threads that it starts, be in a session."""
     opened = Opened(run, current())
     with _lock:
         _opened.append(opened)
+        if threading.Thread.start is not _start:
+            _original.append(threading.Thread.start)
+            threading.Thread.start = _start  # type: ignore[method-assign, assignment]
     opened.token = _current.set(opened)
     return opened
 
@@ -48,27 +50,27 @@ def leave(opened: Opened) -> None:
     """The end of what `enter` began."""
     with _lock:
         _opened.remove(opened)
+        if not _opened and threading.Thread.start is _start:
+            threading.Thread.start = _original.pop()  # type: ignore[method-assign, assignment]
     # Entered in one context and left in another, as fixtures of pytest-asyncio are, it is that context's end.
     with suppress(ValueError):
         _current.reset(opened.token)
 
 
 def current() -> Opened | None:
-    """The innermost session that the running code is in.
-
-    Threads take no context along. One that was started while a session was open belongs to it, as long as
-    there is but one, or one inside the other: of two side by side it cannot be told which it is.
-    """
+    """The innermost session that the running code is in."""
     found = _current.get(None)
-    if found is not None or not _opened:
-        return found
-    with _lock:
-        opened = list(_opened)
-    innermost = opened[-1]
-    inside, count = innermost, 1
-    while inside.around is not None:
-        inside, count = inside.around, count + 1
-    return innermost if count == len(opened) and innermost.has(threading.current_thread()) else None
+    if found is None and _opened:
+        found = getattr(threading.current_thread(), _STARTED_IN, None)
+    while found is not None and found not in _opened:  # it has ended: a thread may outlive it
+        found = found.around
+    return found
+
+
+def _start(thread: threading.Thread) -> None:
+    """``Thread.start`` while a session is open: threads take no context along, so they note where they began."""
+    setattr(thread, _STARTED_IN, current())
+    _original[-1](thread)
 
 
 def is_looked_up() -> bool:

@@ -20,9 +20,8 @@ _installed = 0  # sessions open now that installed the agent because nobody had
 class session:  # noqa: N801 - used as a function, as `contextlib.suppress` is
     """The LLM calls made inside are a session of their own. For ``with`` and ``async with``; may be nested.
 
-    It holds for the task or thread that enters it and for the tasks that it starts; for threads started
-    meanwhile too, while no other session is open beside it. Without `install` the agent is there as long as
-    a session is open, and leaves calls outside of one alone.
+    It holds for the task or thread that enters it, and for the tasks and threads that these start. Without
+    `install` the agent is there as long as a session is open, and leaves calls outside of one alone.
 
     What an operator asked for comes first: in a program run with ``rewind-run --replay``, ``--fork`` or
     ``--cache``, a session that would record is answered in that way, from the session of the same name that

@@ -91,7 +91,10 @@ def _outcome(recording: Recording) -> Any:
     answered = answers.read(recording)
     if head.status in _HTTP_OK and answered.output_messages:
         outcome["messages"] = [
-            {name: value for name, value in message.items() if name != "id"}
+            {
+                **message,
+                "parts": [{**part, "id": None} if "id" in part else part for part in message["parts"]],
+            }
             for message in answered.output_messages
         ]
         return outcome

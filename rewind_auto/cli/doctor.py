@@ -209,8 +209,10 @@ def _exporter() -> str:
     wanted = plan(load({"REWIND_OTLP": os.environ.get("REWIND_OTLP", "")}).otlp, os.environ)
     if wanted is None:
         return "not configured: spans go where the program's own TracerProvider sends them, if it has one"
-    if "otlp" not in wanted.exporters:
+    if wanted.exporters == ("console",):
         return "spans are written to stderr"
+    if "otlp" not in wanted.exporters:
+        return f"spans go to {', '.join(wanted.exporters)}"
     host, port = _collector(wanted.endpoint)
     try:
         socket.create_connection((host, port), timeout=_CONNECT).close()

@@ -163,6 +163,8 @@ def _remarks(step: Step) -> Iterator[tuple[str, str]]:
         yield output.printable(step.error), "red"
     elif step.status and not step.complete and step.decision is not Decision.BYPASS:
         yield f"closed by the program after {output.count(step.chunks, 'chunk')}", "yellow"
+    if step.detail.get("downstream_of"):
+        yield f"may follow from step {step.detail['downstream_of']}", "yellow"
     if step.note:
         yield output.printable(step.note), "red" if step.decision is Decision.BLOCKED else "yellow"
 

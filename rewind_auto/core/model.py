@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+FUNCTIONS = "python"  # the library of steps that are calls of the program's own functions
 Headers = tuple[tuple[bytes, bytes], ...]
 
 

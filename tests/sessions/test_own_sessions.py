@@ -151,6 +151,37 @@ def test_a_thread_started_inside_belongs_to_it(ask, kept):
     assert {name: len(steps) for name, (_, steps) in kept().items()} == {"inside": 3, "mine": 0}
 
 
+def test_a_thread_started_elsewhere_does_not(ask, kept):
+    """As a server does that has a thread for each request: one of them has a session open."""
+    entered, done = threading.Event(), threading.Event()
+
+    def with_session():
+        with rewind_auto.session("mine"):
+            entered.set()
+            done.wait(10)
+            ask("mine")
+
+    def without():
+        ask("not kept")
+
+    first = threading.Thread(target=with_session)
+    first.start()
+    entered.wait(10)
+    second = threading.Thread(target=without)
+    second.start()
+    second.join(10)
+    done.set()
+    first.join(10)
+    assert {name: len(steps) for name, (_, steps) in kept().items()} == {"mine": 1}
+
+
+def test_threads_are_started_as_ever_afterwards():
+    before = threading.Thread.start
+    with rewind_auto.session("one"), rewind_auto.session("two"):
+        assert threading.Thread.start is not before
+    assert threading.Thread.start is before
+
+
 def test_a_program_with_sessions_replays_whole(ask, server, kept):
     """Sessions of one name too: each is found by what it asks."""
 
