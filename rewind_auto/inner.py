@@ -68,7 +68,7 @@ def current() -> Opened | None:
 
 
 def _start(thread: threading.Thread) -> None:
-    """``Thread.start`` while a session is open: threads take no context along, so they note where they began."""
+    """``Thread.start`` while a session is open: a thread takes no context along: it notes where it began."""
     setattr(thread, _STARTED_IN, current())
     _original[-1](thread)
 
