@@ -44,8 +44,7 @@ _FINISH_REASONS = {
     "tool_use": "tool_call",
     "refusal": "content_filter",
 }
-# Vertex AI: …/models/claude-x@1:rawPredict. Bedrock: /model/anthropic.claude-x-v1:0/invoke.
-_MODEL_IN_PATH = re.compile(r"/models/([^/]+):(?:stream)?[rR]awPredict$|/model/([^/]+)/invoke")
+_MODEL_IN_PATH = re.compile(r"/models/([^/]+):(?:stream)?[rR]awPredict$")  # Vertex AI
 _GROWING = {
     "text_delta": "text",
     "thinking_delta": "thinking",
@@ -88,7 +87,7 @@ def request_info(path: str, body: bytes) -> RequestInfo:
     named = _MODEL_IN_PATH.search(path)
     config = obj(document.get("output_config"))
     return RequestInfo(
-        model=text(document.get("model")) or (unquote(named[1] or named[2]) if named else None),
+        model=text(document.get("model")) or (unquote(named[1]) if named else None),
         stream=document.get("stream") is True or path.endswith(":streamRawPredict"),
         temperature=number(document.get("temperature")),
         top_p=number(document.get("top_p")),
@@ -97,6 +96,11 @@ def request_info(path: str, body: bytes) -> RequestInfo:
         stop_sequences=texts(document.get("stop_sequences")),
         output_type="json" if pick(config, "format") or document.get("output_format") else None,
         reasoning_level=text(config.get("effort")),
+        compacted=any(
+            block.get("type") == "compaction"
+            for message in objects(document.get("messages"))
+            for block in objects(message.get("content"))
+        ),
         content=MessagesRequest(document),
     )
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
+from rewind_auto.providers.parts import call_id_of
 from rewind_auto.providers.reading import integer, merged_text, obj, objects, pick, text
 
-_TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
+_PIECES = ("content", "refusal", "reasoning_content", "reasoning", "images")
 _AUDIO = ("id", "data", "transcript")
 
 
@@ -17,13 +18,16 @@ def fold(chunks: Iterable[dict[str, Any]]) -> dict[str, Any]:
     whole: dict[str, Any] = {}
     choices: dict[int, _Choice] = {}
     for chunk in chunks:
-        for name in ("id", "model", "service_tier", "system_fingerprint", "error"):
+        for name in ("id", "model", "service_tier", "system_fingerprint"):
             if chunk.get(name):
                 whole[name] = chunk[name]
-        counts = chunk.get("usage") or obj(chunk.get("x_groq")).get("usage")
-        if counts:
-            whole["usage"] = counts
+        box = obj(chunk.get("x_groq"))
+        for name in ("usage", "error"):
+            if chunk.get(name) or box.get(name):
+                whole[name] = chunk.get(name) or box.get(name)
         for choice in objects(chunk.get("choices")):
+            if choice.get("usage"):  # Moonshot's place for it
+                whole["usage"] = choice["usage"]
             index = integer(choice.get("index")) or 0
             choices.setdefault(index, _Choice()).add(choice)
     whole["choices"] = [choices[index].document(index) for index in sorted(choices)]
@@ -45,12 +49,13 @@ class _Choice:
         self.slots: dict[int | str, dict[str, Any]] = {}
 
     def add(self, choice: dict[str, Any]) -> None:
-        self.finish_reason = choice.get("finish_reason") or self.finish_reason
-        if choice.get("text"):
-            self.text.append(choice["text"])
+        # Mistral's models on Bedrock have a stop_reason in its place.
+        self.finish_reason = choice.get("finish_reason") or choice.get("stop_reason") or self.finish_reason
         delta = obj(choice.get("delta") or choice.get("message"))  # some end with a message
+        if choice.get("text") and not delta.get("content"):  # Together says the same in both
+            self.text.append(choice["text"])
         self.role = delta.get("role") or self.role
-        _collect(self.pieces, delta, _TEXTS)
+        _collect(self.pieces, delta, _PIECES)
         _collect(self.audio, obj(delta.get("audio")), _AUDIO)
         for call in objects(delta.get("tool_calls")):
             self._add_call(call)
@@ -58,7 +63,7 @@ class _Choice:
             self._add_call({"index": "function_call", "function": delta["function_call"]})
 
     def _add_call(self, delta: dict[str, Any]) -> None:
-        call_id = text(delta.get("id"))
+        call_id = call_id_of(delta)
         index = delta.get("index")
         key = index if isinstance(index, (int, str)) else call_id
         latest = self.calls[-1] if self.calls else None
@@ -78,7 +83,7 @@ class _Choice:
             function["arguments"].append(given)
 
     def document(self, index: int) -> dict[str, Any]:
-        message = {name: _run_together(pieces) for name, pieces in self.pieces.items()}
+        message = {name: run_together(pieces) for name, pieces in self.pieces.items()}
         message["role"] = self.role or "assistant"
         if self.audio:
             message["audio"] = {name: merged_text(pieces) for name, pieces in self.audio.items()}
@@ -88,7 +93,7 @@ class _Choice:
                     "id": call["id"],
                     "function": {
                         "name": call["function"]["name"],
-                        "arguments": _run_together(call["function"]["arguments"]),
+                        "arguments": run_together(call["function"]["arguments"]),
                     },
                 }
                 for call in self.calls
@@ -104,7 +109,7 @@ def _collect(pieces: dict[str, list[Any]], delta: dict[str, Any], names: tuple[s
             pieces.setdefault(name, []).extend(piece if isinstance(piece, list) else [piece])
 
 
-def _run_together(pieces: list[Any]) -> Any:
+def run_together(pieces: list[Any]) -> Any:
     """The pieces as one string; as a list of blocks where some are objects, as in Mistral's thinking."""
     if all(isinstance(piece, str) for piece in pieces):
         return merged_text(pieces)

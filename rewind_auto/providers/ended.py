@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from rewind_auto.core import sse
-from rewind_auto.providers.reading import documents, is_json, obj, objects, parse, text
+from rewind_auto.core.event_stream import last_frame
+from rewind_auto.providers.reading import documents, is_json, obj, objects, parse, pick, text
 
 _DONE = b"[DONE]"
 _LAST_TYPES = {
     "openai-responses": ("response.completed", "response.failed", "response.incomplete", "error"),
     "openai-images": ("image_generation.completed", "image_edit.completed", "error"),
-    "openai-audio": ("speech.audio.done", "transcript.text.done", "error"),
+    "openai-audio": ("speech.audio.done", "transcript.text.done", "transcription.done", "error"),
     "anthropic": ("message_stop", "error"),
+    "cohere": ("message-end", "stream-end", "stream-error"),
+    "gemini-interactions": ("interaction.completed", "interaction.cancelled", "error"),
+    "mistral-conversations": ("conversation.response.done", "conversation.response.error"),
 }
+_EVENTS = (*_LAST_TYPES, "openai-chat", "openai-completions", "gemini")
 
 
 def ended(shape: str, body: bytes) -> bool:
@@ -22,11 +27,16 @@ def ended(shape: str, body: bytes) -> bool:
     A provider's error counts: nothing comes after it. Only the end of the body is read, event by event, so
     the same words inside a message do not count. False for a shape that nobody knows.
     """
-    if shape == "ollama":
+    if shape == "ollama" or (shape == "cohere" and is_json(body)):  # an object on each line
         return _is_last_answer(shape, obj(parse(body.rstrip().rpartition(b"\n")[2])))
     if shape == "gemini" and is_json(body):
         return _is_last_answer(shape, next(reversed(documents(body)), {}))
-    if not shape.startswith(("openai-", "anthropic", "gemini")):
+    if shape.startswith("bedrock-"):
+        from rewind_auto.providers.bedrock_invoke import is_last
+
+        frame = last_frame(body)
+        return frame is not None and is_last(frame)
+    if shape not in _EVENTS:
         return False
     for _, data in reversed(sse.last_events(body)):
         if data.startswith(_DONE):
@@ -53,4 +63,4 @@ def _is_last_answer(shape: str, event: dict[str, Any]) -> bool:
         candidates = objects(event.get("candidates"))
         blocked = obj(event.get("promptFeedback")).get("blockReason")
         return bool(blocked) or any(text(candidate.get("finishReason")) for candidate in candidates)
-    return event.get("type") in _LAST_TYPES.get(shape, ())
+    return pick(event, "type", "event_type") in _LAST_TYPES.get(shape, ())

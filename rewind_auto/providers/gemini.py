@@ -23,6 +23,7 @@ from rewind_auto.providers.info import (
     ToolDefinition,
 )
 from rewind_auto.providers.reading import (
+    MODALITIES,
     documents,
     error_code,
     integer,
@@ -93,7 +94,7 @@ def request_info(path: str, body: bytes) -> RequestInfo:
     level = text(pick(thinking, "thinkingLevel", "thinking_level"))
     path = path.partition("?")[0]
     return RequestInfo(
-        model=_model(path),
+        model=model_in(path),
         stream=path.endswith(":streamGenerateContent"),
         temperature=number(config.get("temperature")),
         top_p=number(pick(config, "topP", "top_p")),
@@ -114,8 +115,9 @@ def embeddings_request(path: str, body: bytes) -> RequestInfo:
     """Read a request for the embedding of one content or of several."""
     document = obj(parse(body))
     first = next(iter(objects(document.get("requests"))), document)
-    size = pick(first, "outputDimensionality", "output_dimensionality")
-    return RequestInfo(model=_model(path.partition("?")[0]), dimension_count=integer(size))
+    config = {**first, **obj(first.get("embedContentConfig"))}  # the latter is Vertex AI's
+    size = pick(config, "outputDimensionality", "output_dimensionality")
+    return RequestInfo(model=model_in(path.partition("?")[0]), dimension_count=integer(size))
 
 
 def response_info(body: bytes) -> ResponseInfo:
@@ -159,8 +161,16 @@ def _usage(counts: dict[str, Any]) -> dict[str, int]:
             "output_tokens": total(counts.get("candidatesTokenCount"), thoughts),
             "cache_read_input_tokens": counts.get("cachedContentTokenCount"),
             "reasoning_output_tokens": thoughts,
+            **_by_modality("input", counts.get("promptTokensDetails")),
+            **_by_modality("cache_read_input", counts.get("cacheTokensDetails")),
+            **_by_modality("output", counts.get("candidatesTokensDetails")),
         }
     )
+
+
+def _by_modality(side: str, details: Any) -> dict[str, Any]:
+    counted = ((str(one.get("modality")).lower(), one.get("tokenCount")) for one in objects(details))
+    return {f"{kind}_{side}_tokens": count or None for kind, count in counted if kind in MODALITIES}
 
 
 def _fold(steps: list[dict[str, Any]]) -> dict[str, Any]:
@@ -195,7 +205,8 @@ def _run_together(pieces: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return whole
 
 
-def _model(path: str) -> str | None:
+def model_in(path: str) -> str | None:
+    """The model that a path without its query names, as in ``/models/gemini-x:verb``."""
     named = _MODEL_IN_PATH.search(path)
     return unquote(named[1]) if named else None
 

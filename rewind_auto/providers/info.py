@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 Part = dict[str, Any]
@@ -30,6 +31,10 @@ _REQUEST_ATTRIBUTES = (
     ("service_tier", "openai.request.service_tier"),
     ("conversation_id", "gen_ai.conversation.id"),
     ("previous_response_id", "gen_ai.request.previous_response.id"),
+    ("prompt_name", "gen_ai.prompt.name"),
+    ("prompt_version", "gen_ai.prompt.version"),
+    ("compacted", "gen_ai.conversation.compacted"),
+    ("guardrail_id", "aws.bedrock.guardrail.id"),
     ("dimension_count", "gen_ai.embeddings.dimension.count"),
     ("encoding_formats", "gen_ai.request.encoding_formats"),
 )
@@ -43,6 +48,25 @@ _RESPONSE_ATTRIBUTES = (
 )
 # What the conventions want left out: these are what is meant when nothing is said.
 _UNSAID = {"gen_ai.request.choice.count": 1, "openai.request.service_tier": "auto"}
+
+
+def _reader(pairs: tuple[tuple[str, str], ...]) -> Callable[[Any], dict[str, Any]]:
+    """What turns an info into attributes, told the fields and their names."""
+    values_of = attrgetter(*(attribute for attribute, _ in pairs))
+    names = tuple(name for _, name in pairs)
+
+    def read(info: Any) -> dict[str, Any]:
+        return {
+            name: value
+            for name, value in zip(names, values_of(info), strict=True)
+            if value is not None and value is not False and value != () and value != _UNSAID.get(name)
+        }
+
+    return read
+
+
+_asked = _reader(_REQUEST_ATTRIBUTES)
+_answered = _reader(_RESPONSE_ATTRIBUTES)
 
 
 class RequestContent:
@@ -73,6 +97,9 @@ class RequestInfo:
     Attributes:
         output_type: "text", "json", "image" or "speech".
         conversation_id: the provider's own name for a conversation it keeps.
+        prompt_name: of a prompt template that the provider keeps; ``prompt_version``: which one of it.
+        compacted: whether an earlier part of the conversation is there in a compacted form.
+        guardrail_id: of what Bedrock is to check the messages with.
         dimension_count: size of the embeddings asked for.
     """
 
@@ -92,13 +119,17 @@ class RequestInfo:
     service_tier: str | None = None
     conversation_id: str | None = None
     previous_response_id: str | None = None
+    prompt_name: str | None = None
+    prompt_version: str | None = None
+    compacted: bool = False
+    guardrail_id: str | None = None
     dimension_count: int | None = None
     encoding_formats: tuple[str, ...] = ()
     content: RequestContent = field(default=RequestContent({}), repr=False, compare=False)
 
     def attributes(self) -> dict[str, Any]:
         """Span attributes by name, without the model, the messages and whatever was not said."""
-        return _attributes(self, _REQUEST_ATTRIBUTES)
+        return _asked(self)
 
     @property
     def input_messages(self) -> list[Message]:
@@ -125,7 +156,8 @@ class ResponseInfo:
             "error" (also for a generation that never got to its end), or the provider's own word.
         usage: tokens by ``input_tokens`` (cached ones included), ``output_tokens`` (reasoning included),
             ``cache_read_input_tokens``, ``cache_write_input_tokens``, ``reasoning_output_tokens``; only those
-            that were reported.
+            that were reported. What of them was text, image or audio: ``text_input_tokens``,
+            ``text_cache_read_input_tokens``, ``text_output_tokens`` and so on; only where there was some.
         error: the provider's code for what went wrong, also when it came in the middle of a stream.
     """
 
@@ -141,7 +173,7 @@ class ResponseInfo:
 
     def attributes(self) -> dict[str, Any]:
         """Span attributes by name, without the usage and the messages."""
-        return _attributes(self, _RESPONSE_ATTRIBUTES)
+        return _answered(self)
 
     @property
     def output_messages(self) -> list[Message]:
@@ -167,12 +199,3 @@ class ResponseInfo:
             for part in message["parts"]
             if part["type"] == "tool_call"
         ]
-
-
-def _attributes(info: RequestInfo | ResponseInfo, names: tuple[tuple[str, str], ...]) -> dict[str, Any]:
-    values = ((name, getattr(info, attribute)) for attribute, name in names)
-    return {
-        name: value
-        for name, value in values
-        if value is not None and value is not False and value != () and value != _UNSAID.get(name)
-    }

@@ -25,6 +25,7 @@ from rewind_auto.providers.info import (
     ToolDefinition,
 )
 from rewind_auto.providers.reading import (
+    MODALITIES,
     documents,
     error_code,
     integer,
@@ -51,6 +52,7 @@ _FINISH_REASONS = {
 
 # With include_usage OpenAI puts "usage":null into every chunk, and a finish_reason of null as well.
 _TELLING_CHUNK = re.compile(rb'"(?:usage|finish_reason|error|x_groq)"\s*:\s*[^\sn]')
+_STREAMS = ("/chat_stream", ":streamRawPredict")  # of watsonx.ai, and of Mistral on Vertex AI
 _DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
 
 
@@ -73,16 +75,18 @@ class ChatRequest(RequestContent):
         """The tools offered, and what was offered as functions before there were tools."""
         tools = objects(self.document.get("tools"))
         functions = objects(self.document.get("functions"))
-        return [made for tool in tools for made in _tool(tool)] + [_function(one) for one in functions]
+        return [made for tool in tools for made in tool_definition(tool)] + [
+            _function(one) for one in functions
+        ]
 
 
 def request_info(path: str, body: bytes) -> RequestInfo:
     """Read the body of a request. The path names the model where a deployment of Azure's stands for it."""
     document = obj(parse(body))
-    deployment = _DEPLOYMENT.search(path)
     return RequestInfo(
-        model=text(document.get("model")) or (unquote(deployment[1]) if deployment else None),
-        stream=document.get("stream") is True,
+        # An agent of Mistral's has its model from elsewhere. The last is watsonx.ai's.
+        model=text(pick(document, "model", "agent_id", "model_id")) or deployment_of(path),
+        stream=document.get("stream") is True or path.partition("?")[0].endswith(_STREAMS),
         temperature=number(document.get("temperature")),
         top_p=number(document.get("top_p")),
         top_k=integer(document.get("top_k")),
@@ -99,6 +103,12 @@ def request_info(path: str, body: bytes) -> RequestInfo:
     )
 
 
+def deployment_of(path: str) -> str | None:
+    """The deployment of Azure's that a path names."""
+    named = _DEPLOYMENT.search(path)
+    return unquote(named[1]) if named else None
+
+
 def response_info(body: bytes) -> ResponseInfo:
     """Read the body of an answer: one JSON document, or a stream as far as it came."""
     document = _document(body, _TELLING_CHUNK)
@@ -108,7 +118,7 @@ def response_info(body: bytes) -> ResponseInfo:
         document = _document(body)
         choices = objects(document.get("choices"))
     return ResponseInfo(
-        model=text(document.get("model")),
+        model=text(pick(document, "model", "model_id")),
         id=text(document.get("id")),
         finish_reasons=tuple(_finish_reason(choice) for choice in choices),
         usage=read_usage(obj(document.get("usage"))),
@@ -125,10 +135,11 @@ def read_usage(counts: dict[str, Any]) -> dict[str, int]:
     written = pick(counts, "completion_tokens", "output_tokens")
     read_details = obj(pick(counts, "prompt_tokens_details", "input_tokens_details"))
     written_details = obj(pick(counts, "completion_tokens_details", "output_tokens_details"))
-    reasoning = written_details.get("reasoning_tokens")
-    cached = pick(read_details, "cached_tokens") or counts.get("prompt_cache_hit_tokens")  # DeepSeek
-    if reasoning and counts.get("total_tokens") == total(read, written, reasoning):
-        written = total(written, reasoning)  # xAI counts reasoning beside the completion
+    reasoning = pick({**counts, **written_details}, "reasoning_tokens")
+    cached = pick(read_details, "cached_tokens") or pick(counts, "prompt_cache_hit_tokens", "cached_tokens")
+    thought, said = integer(reasoning) or 0, integer(written) or 0
+    if thought > said or (thought and counts.get("total_tokens") == total(read, said, thought)):
+        written = said + thought  # Perplexity and xAI count reasoning beside the completion
     return usage(
         {
             "input_tokens": read,
@@ -136,8 +147,15 @@ def read_usage(counts: dict[str, Any]) -> dict[str, int]:
             "cache_read_input_tokens": cached,
             "cache_write_input_tokens": read_details.get("cache_write_tokens"),
             "reasoning_output_tokens": reasoning,
+            **_by_modality("input", read_details),
+            **_by_modality("output", written_details),
         }
     )
+
+
+def _by_modality(side: str, details: dict[str, Any]) -> dict[str, Any]:
+    """What of the tokens of one side was text, image or audio. Most answers say 0 of what they had not."""
+    return {f"{kind}_{side}_tokens": details.get(f"{kind}_tokens") or None for kind in MODALITIES}
 
 
 def _document(body: bytes, telling: re.Pattern[bytes] | None = None) -> dict[str, Any]:
@@ -158,7 +176,7 @@ def _chunks(body: bytes, telling: re.Pattern[bytes] | None) -> Iterator[dict[str
 
 
 def _finish_reason(choice: dict[str, Any]) -> str:
-    reason = text(choice.get("finish_reason"))
+    reason = text(pick(choice, "finish_reason", "stop_reason"))  # the second is Mistral's on Bedrock
     return "error" if reason is None else _FINISH_REASONS.get(reason, reason)
 
 
@@ -178,7 +196,8 @@ def _output_message(choice: dict[str, Any]) -> Message:
 def _answer_parts(answer: dict[str, Any]) -> list[Part]:
     """The parts of a message of the assistant's: what it thought, said and asked for."""
     made = parts.thought(pick(answer, "reasoning_content", "reasoning"))
-    made += _content_parts(answer.get("content"))
+    made += content_parts(answer.get("content"))
+    made += content_parts(answer.get("images"))  # OpenRouter
     made += parts.said(answer.get("refusal"))
     audio = obj(answer.get("audio"))
     for sound in parts.blob(None, audio.get("data"), "audio"):
@@ -199,7 +218,8 @@ def _input_parts(message: dict[str, Any]) -> list[Part]:
     return _answer_parts(message)
 
 
-def _content_parts(content: Any) -> list[Part]:
+def content_parts(content: Any) -> list[Part]:
+    """The parts of a content: a string, or blocks of OpenAI's and Mistral's."""
     made: list[Part] = []
     for block in parts.content_list(content):
         kind = block.get("type")
@@ -212,18 +232,29 @@ def _content_parts(content: Any) -> list[Part]:
         elif kind == "image_url":
             image = block.get("image_url")
             made += parts.linked(image if isinstance(image, str) else obj(image).get("url"), modality="image")
+        elif kind == "document_url":
+            made += parts.linked(block.get("document_url"), modality="document")
+        elif kind == "input_audio" and isinstance(block.get("input_audio"), str):
+            made += _sound(block["input_audio"])
         elif kind == "input_audio":
             audio = obj(block.get("input_audio"))
             made += parts.blob(f"audio/{audio.get('format')}", audio.get("data"))
         elif kind == "file":
-            file = obj(block.get("file"))
+            file = obj(block.get("file")) or block
             made += parts.linked(file.get("file_data")) or parts.stored(file.get("file_id"), "document")
         else:
             made += parts.other(block)
     return made
 
 
-def _tool(tool: dict[str, Any]) -> list[ToolDefinition]:
+def _sound(given: str) -> list[Part]:
+    """Mistral's audio: a URL, or the data itself."""
+    linked = given.startswith(("http://", "https://", "data:"))
+    return parts.linked(given, modality="audio") if linked else parts.blob(None, given, "audio")
+
+
+def tool_definition(tool: dict[str, Any]) -> list[ToolDefinition]:
+    """A tool as it is offered: a function, or one of the provider's own."""
     if isinstance(tool.get("function"), dict):
         return [_function(tool["function"])]
     return parts.builtin_tool(tool.get("type"), pick(tool, "name") or obj(tool.get("custom")).get("name"))

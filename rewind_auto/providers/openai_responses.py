@@ -79,7 +79,7 @@ class ResponsesRequest(RequestContent):
 def request_info(path: str, body: bytes) -> RequestInfo:  # noqa: ARG001 - one signature for all shapes
     """Read the body of a request."""
     document = obj(parse(body))
-    conversation = document.get("conversation")
+    conversation, prompt = document.get("conversation"), obj(document.get("prompt"))
     format_ = text(obj(obj(document.get("text")).get("format")).get("type"))
     return RequestInfo(
         model=text(document.get("model")),
@@ -92,6 +92,9 @@ def request_info(path: str, body: bytes) -> RequestInfo:  # noqa: ARG001 - one s
         service_tier=text(document.get("service_tier")),
         conversation_id=text(conversation) or text(obj(conversation).get("id")),
         previous_response_id=text(document.get("previous_response_id")),
+        prompt_name=text(prompt.get("id")),
+        prompt_version=text(prompt.get("version")),
+        compacted=any(item.get("type") == "compaction" for item in objects(document.get("input"))),
         content=ResponsesRequest(document),
     )
 

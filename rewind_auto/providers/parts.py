@@ -28,7 +28,14 @@ def thought(content: Any) -> list[Part]:
 
 def called(call_id: Any, name: Any, given: Any) -> Part:
     """A tool call that the model asks the program for."""
-    return {"type": "tool_call", "id": text(call_id), "name": text(name) or "", "arguments": arguments(given)}
+    told = call_id_of({"id": call_id})
+    return {"type": "tool_call", "id": told, "name": text(name) or "", "arguments": arguments(given)}
+
+
+def call_id_of(call: dict[str, Any]) -> str | None:
+    """The id of a tool call. Where Mistral has none, it says "null" (`ToolCall.id` of its SDK)."""
+    call_id = text(call.get("id"))
+    return None if call_id == "null" else call_id
 
 
 def answered(call_id: Any, response: Any) -> Part:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+from rewind_auto.core import sse
 
 _BLANK = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, and the blanks that keep a slow answer alive
 _LARGEST = 2**63 - 1  # what a span attribute and a database column hold
+MODALITIES = ("text", "image", "audio")  # which the conventions have token counts for
+_SMALL = 64 * 1024
+_EDGE = 8 * 1024
 
 
 def parse(data: bytes | str) -> Any:
@@ -45,6 +51,50 @@ def _array_so_far(body: bytes) -> list[Any]:
         values.append(value)
         at = text.find("{", end)
     return values
+
+
+def pieces(body: bytes, telling: re.Pattern[bytes] | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the objects of an answer: the one it is, or one for each line or event of a stream.
+
+    Args:
+        body: what came.
+        telling: finds the pieces of a stream that are wanted, beside the first. None for all of them.
+    """
+    if is_json(body):
+        value = parse(body)
+        if value is not None:
+            yield obj(value)
+            return
+        written = iter(body.splitlines())
+    else:
+        written = (data for _, data in sse.events(body))
+    first = True
+    for piece in written:
+        if first or telling is None or telling.search(piece):
+            value = parse(piece)
+            if isinstance(value, dict):
+                first = False
+                yield value
+
+
+def outline(body: bytes, *names: str) -> dict[str, Any]:
+    """Return a small document as it is; of a large one these fields, if they stand near its start or end.
+
+    Embeddings and images come in megabytes, and all that is asked for stands around them.
+    """
+    if len(body) <= _SMALL:
+        return obj(parse(body))
+    found: dict[str, Any] = {}
+    field = re.compile(rf'"({"|".join(names)})"\s*:\s*')
+    decode = json.JSONDecoder().raw_decode
+    for edge in (body[:_EDGE], body[-_EDGE:]):
+        told = edge.decode("utf-8", "replace")
+        for match in field.finditer(told):
+            try:
+                found[match[1]] = decode(told, match.end())[0]
+            except (ValueError, RecursionError):
+                continue
+    return found
 
 
 def obj(value: Any) -> dict[str, Any]:
@@ -145,3 +195,14 @@ def error_code(document: Mapping[str, Any]) -> str | None:
             return clean(value)
     code = integer(fields.get("code"))
     return "error" if code is None else str(code)
+
+
+def complaint(body: bytes) -> str | None:
+    """Return what an error's body says is wrong, or None where it is no JSON that says it in words."""
+    said: Any = parse(body)
+    if isinstance(said, list) and said:  # Gemini's streams
+        said = said[0]
+    for key in ("error", "message", "detail"):
+        if isinstance(said, dict) and key in said:
+            said = said[key]
+    return text(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +16,8 @@ class Route:
     Attributes:
         provider: value of ``gen_ai.provider.name``.
         shape: name of the wire shape, or "" where nobody knows how to read the bodies.
-        operation: value of ``gen_ai.operation.name``, or None when the call is no inference.
+        operation: value of ``gen_ai.operation.name``, or None when the call is no inference. It may have a
+            shape all the same: tokens are counted for a model, though none are spent.
     """
 
     provider: str
@@ -25,24 +27,30 @@ class Route:
 
 # (end of the path, shape, operation), the first that fits. An end starts with "/" or ":", so it always begins
 # at a segment or at a verb. SDKs put API versions, deployments and gateway prefixes before it.
-_ENDS: tuple[tuple[str, str, str], ...] = (
+_ENDS: tuple[tuple[str, str, str | None], ...] = (
     ("/chat/completions", "openai-chat", "chat"),
     ("/agents/completions", "openai-chat", "chat"),  # Mistral
     ("/fim/completions", "openai-chat", "text_completion"),  # Mistral, answers as a chat does
     ("/completions", "openai-completions", "text_completion"),
     ("/responses", "openai-responses", "chat"),
     ("/responses/compact", "openai-responses", "chat"),
+    ("/responses/input_tokens", "openai-responses", None),
     ("/v1/messages", "anthropic", "chat"),
-    ("/v1/complete", "", "text_completion"),  # Anthropic, before Messages
+    ("/v1/messages/count_tokens", "anthropic", None),
+    ("/v1/complete", "model", "text_completion"),  # Anthropic, before Messages
     (":generateContent", "gemini", "generate_content"),
     (":streamGenerateContent", "gemini", "generate_content"),
+    (":countTokens", "gemini", None),
     (":embedContent", "gemini-embeddings", "embeddings"),
     (":batchEmbedContents", "gemini-embeddings", "embeddings"),
-    ("/interactions", "", "generate_content"),  # Gemini
+    ("/interactions", "gemini-interactions", "generate_content"),
     ("/api/chat", "ollama", "chat"),
     ("/api/generate", "ollama", "text_completion"),
-    ("/api/embed", "ollama", "embeddings"),
-    ("/api/embeddings", "ollama", "embeddings"),
+    ("/api/embed", "ollama-embeddings", "embeddings"),
+    ("/api/embeddings", "ollama-embeddings", "embeddings"),
+    ("/v2/chat", "cohere", "chat"),
+    ("/v1/embed", "cohere-embeddings", "embeddings"),
+    ("/v2/embed", "cohere-embeddings", "embeddings"),
     ("/embeddings", "openai-embeddings", "embeddings"),
     ("/images/generations", "openai-images", "generate_content"),
     ("/images/edits", "openai-images", "generate_content"),
@@ -50,19 +58,54 @@ _ENDS: tuple[tuple[str, str, str], ...] = (
     ("/audio/speech", "openai-audio", "generate_content"),
     ("/audio/transcriptions", "openai-audio", "generate_content"),
     ("/audio/translations", "openai-audio", "generate_content"),
-    ("/rerank", "", "rerank"),
-    ("/converse", "bedrock", "chat"),
-    ("/converse-stream", "bedrock", "chat"),
+    # The conventions have "retrieval", from a source of data that the provider keeps. Here a model scores the
+    # documents that it is given, so a value of our own it is, which they allow where none of theirs applies.
+    ("/rerank", "rerank", "rerank"),
+    # They have no word for judging a text either. Where it is paid for by the token it is an inference.
+    ("/decisions", "model", "generate_content"),
+    ("/v1/systemone", "model", "generate_content"),  # Ollama
+    ("/moderations", "model", None),
+    ("/converse", "bedrock-converse", "chat"),
+    ("/converse-stream", "bedrock-converse", "chat"),
 )
 
 # Ends too common to mean this anywhere else.
-_OWN_ENDS: dict[str, tuple[tuple[str, str, str], ...]] = {
+_OWN_ENDS: dict[str, tuple[tuple[str, str, str | None], ...]] = {
     "cohere": (
         ("/chat", "cohere", "chat"),
         ("/generate", "cohere", "text_completion"),
-        ("/embed", "cohere", "embeddings"),
+        ("/embed", "cohere-embeddings", "embeddings"),
+        ("/summarize", "model", "text_completion"),
+        ("/parse", "model", "generate_content"),
+        ("/classify", "model", None),
+        ("/tokenize", "model", None),
+    ),
+    "mistral_ai": (
+        ("/conversations", "mistral-conversations", "chat"),
+        ("/ocr", "model", "generate_content"),
+        ("/classifications", "model", None),
+    ),
+    "ibm.watsonx.ai": (
+        ("/text/chat", "openai-chat", "chat"),
+        ("/text/chat_stream", "openai-chat", "chat"),
+        ("/text/generation", "model", "text_completion"),
+        ("/text/generation_stream", "model", "text_completion"),
     ),
 }
+
+# Part of a model's id, where InvokeModel of it is no chat.
+_BEDROCK_PROMPTED = (
+    "titan-text", "meta.llama", "mistral.mistral-7b", "mistral.mixtral", "deepseek.r1", "ai21.j2",
+    "cohere.command-text", "cohere.command-light",
+)  # fmt: skip
+_BEDROCK_MODELS: tuple[tuple[str, str, str], ...] = (
+    ("embed", "bedrock-data", "embeddings"),
+    ("rerank", "bedrock-data", "rerank"),
+    ("stability.", "bedrock-data", "generate_content"),
+    ("titan-image", "bedrock-data", "generate_content"),
+    ("nova-canvas", "bedrock-data", "generate_content"),
+    *((part, "bedrock-invoke", "text_completion") for part in _BEDROCK_PROMPTED),
+)
 
 _PROVIDER_OF_SHAPE = {
     "openai-chat": "openai",
@@ -74,10 +117,17 @@ _PROVIDER_OF_SHAPE = {
     "anthropic": "anthropic",
     "gemini": "gcp.gemini",
     "gemini-embeddings": "gcp.gemini",
+    "gemini-interactions": "gcp.gemini",
+    "cohere": "cohere",
+    "cohere-embeddings": "cohere",
     "ollama": "ollama",
-    "bedrock": "aws.bedrock",
+    "ollama-embeddings": "ollama",
+    "bedrock-converse": "aws.bedrock",
+    "bedrock-invoke": "aws.bedrock",
+    "bedrock-data": "aws.bedrock",
 }
 _OLLAMA_PORT = 11434
+_CONVERSATION = re.compile(r"/conversations/[^/]+(?:/restart)?$")  # one that goes on, or again from an entry
 _UNKNOWN_PROVIDER = "custom"
 
 
@@ -126,8 +176,10 @@ def _inference(provider: str | None, path: str, method: str) -> tuple[str, str |
             return shape, operation
     if path.endswith((":rawPredict", ":streamRawPredict", ":predict")):
         return _vertex_predict(path)
-    if path.endswith(("/invoke", "/invoke-with-response-stream")) and "/model/" in path:
-        return _bedrock_invoke(path)
+    if provider == "mistral_ai" and _CONVERSATION.search(path):
+        return "mistral-conversations", "chat"
+    if path.endswith(("/invoke", "/invoke-with-response-stream", "/count-tokens")) and "/model/" in path:
+        return _bedrock_model(path)
     return "", None
 
 
@@ -135,21 +187,24 @@ def _vertex_predict(path: str) -> tuple[str, str | None]:
     """The model's own protocol, behind Vertex's verbs."""
     _, publishers, model = path.partition("/publishers/")
     publisher = model.partition("/")[0]
-    if not publishers or model.endswith("/count-tokens:rawPredict"):
+    if model.endswith("/count-tokens:rawPredict"):
+        return "anthropic", None
+    if not publishers:
         return "", None
     if path.endswith(":predict"):
-        return "", "embeddings" if "embedding" in model else "generate_content"
+        return ("vertex-embeddings", "embeddings") if "embedding" in model else ("", "generate_content")
     return {"anthropic": "anthropic", "mistralai": "openai-chat"}.get(publisher, ""), "chat"
 
 
-def _bedrock_invoke(path: str) -> tuple[str, str]:
-    """The model's own protocol; streams of it come in AWS's binary frames."""
+def _bedrock_model(path: str) -> tuple[str, str | None]:
+    """The model's own protocol. What it is asked for, some models' ids tell; an ARN's may not."""
     model = path.rpartition("/model/")[2]
-    if "embed" in model:
-        return "", "embeddings"
-    if "anthropic." in model and path.endswith("/invoke"):
-        return "anthropic", "chat"
-    return "bedrock", "chat"
+    if model.endswith("/count-tokens"):
+        return "bedrock-data", None
+    for part, shape, operation in _BEDROCK_MODELS:
+        if part in model:
+            return shape, operation
+    return "bedrock-invoke", "chat"
 
 
 @lru_cache(maxsize=256)

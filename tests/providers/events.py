@@ -25,9 +25,15 @@ def sse(events: Iterable[BaseModel | dict[str, Any] | str], *, named: bool = Fal
     for event in events:
         data = event if isinstance(event, str) else _json(event)
         if named and not isinstance(event, str):
-            lines.append(f"event: {json.loads(data)['type']}")
+            told = json.loads(data)
+            lines.append(f"event: {told.get('type') or told['event_type']}")
         lines += [f"data: {data}", ""]
     return end.join([*lines, ""]).encode()
+
+
+def lines(objects: Iterable[dict[str, Any]]) -> bytes:
+    """An object on each line, as Ollama streams them and version 1 of Cohere."""
+    return "".join(f"{json.dumps(one)}\n" for one in objects).encode()
 
 
 def _json(event: BaseModel | dict[str, Any]) -> str:

@@ -317,7 +317,6 @@ def test_reasons_to_stop(stop_reason: str, finish_reason: str) -> None:
     [
         ("/v1/projects/p/locations/l/publishers/anthropic/models/claude-5@1:rawPredict", "claude-5@1", False),
         ("/v1/p/publishers/anthropic/models/claude-5:streamRawPredict?alt=sse", "claude-5", True),
-        ("/model/us.anthropic.claude-5-v1%3A0/invoke", "us.anthropic.claude-5-v1:0", False),
         ("/v1/messages", None, False),
     ],
 )

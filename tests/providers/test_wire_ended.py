@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from events import sse
+from events import lines, sse
 from samples import EVENTS, GEMINI_ARRAY, STREAMS
+from test_wire_cohere import OLD_EVENTS, OLD_STREAM
 
 from rewind_auto.providers.wire import ended, response_info
 
@@ -51,6 +52,9 @@ def test_the_words_inside_a_message_do_not_end_it(text: str) -> None:
     assert not ended("openai-responses", sse([item], named=True))
     assert not ended("gemini", sse([step]))
     assert not ended("ollama", json.dumps({"message": {"content": text + '"done": true'}}).encode())
+    piece = {"type": "content-delta", "delta": {"message": {"content": {"text": text + '"message-end"'}}}}
+    assert not ended("cohere", sse([piece], named=True))
+    assert not ended("cohere", lines([{"event_type": "text-generation", "text": text + '"stream-end"'}]))
 
 
 ERRORS: dict[str, dict[str, Any]] = {
@@ -58,6 +62,9 @@ ERRORS: dict[str, dict[str, Any]] = {
     "openai-responses": {"type": "error", "code": "no", "message": "no"},
     "anthropic": {"type": "error", "error": {"type": "overloaded_error"}},
     "gemini": {"error": {"code": 503, "status": "UNAVAILABLE"}},
+    "gemini-interactions": {"event_type": "error", "error": {"code": "unavailable"}},
+    "cohere": {"type": "message-end", "delta": {"finish_reason": "ERROR", "error": "no"}},
+    "mistral-conversations": {"type": "conversation.response.error", "code": 3001, "message": "no"},
 }
 
 
@@ -89,6 +96,7 @@ def test_what_comes_after_the_last_event_changes_nothing() -> None:
         ("openai-images", "image_edit.completed"),
         ("openai-images", "error"),
         ("openai-audio", "speech.audio.done"),
+        ("openai-audio", "transcription.done"),
         ("openai-audio", "error"),
     ],
 )
@@ -106,11 +114,19 @@ def test_a_candidate_that_finished_early_does_not_end_the_others() -> None:
     assert not ended("gemini", json.dumps(steps).encode())
 
 
+def test_an_older_cohere_sends_lines_and_may_send_events() -> None:
+    needed = len(OLD_STREAM.rstrip())
+    verdicts = [ended("cohere", OLD_STREAM[:length]) for length in range(len(OLD_STREAM) + 1)]
+    assert verdicts == [length >= needed for length in range(len(OLD_STREAM) + 1)]
+    assert ended("cohere", sse(OLD_EVENTS, named=True))
+    assert not ended("cohere", sse(OLD_EVENTS[:-1], named=True))
+
+
 def test_a_blocked_prompt_is_all_there_is() -> None:
     assert ended("gemini", sse([{"promptFeedback": {"blockReason": "SAFETY"}}]))
 
 
-@pytest.mark.parametrize("shape", ["", "bedrock", "cohere", "nobody's"])
+@pytest.mark.parametrize("shape", ["", "model", "openai-embeddings", "nobody's"])
 def test_nobody_knows_how_another_shape_ends(shape: str) -> None:
     assert not ended(shape, b"data: [DONE]\n\n")
 
@@ -125,7 +141,17 @@ def test_nothing_is_not_ended(shape: str, body: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"", b": alive\n\n", b"data: {"])
 @pytest.mark.parametrize(
-    "shape", ["openai-chat", "openai-completions", "openai-responses", "anthropic", "gemini"]
+    "shape",
+    [
+        "openai-chat",
+        "openai-completions",
+        "openai-responses",
+        "anthropic",
+        "gemini",
+        "gemini-interactions",
+        "cohere",
+        "mistral-conversations",
+    ],
 )
 def test_a_stream_cut_before_its_first_event_is_a_generation_that_failed(shape: str, body: bytes) -> None:
     assert response_info(shape, body, stream=True).finish_reasons == ("error",)

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from typing import Any
 
 import pytest
 import test_wire_anthropic
+import test_wire_bedrock
+import test_wire_cohere
 import test_wire_gemini
+import test_wire_gemini_interactions
+import test_wire_mistral
+import test_wire_ollama
 import test_wire_openai_chat
 import test_wire_openai_responses
+from bedrock_sdk import frame, texts
+from conventions import check_value
 from events import sse
 from genai_schema import check_messages, check_parts, check_tools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import GEMINI_ARRAY, STREAMS
+from test_wire_bedrock_invoke import FAMILIES
 
+from rewind_auto.providers.reading import MODALITIES
 from rewind_auto.providers.wire import RequestInfo, ResponseInfo, ended, request_info, response_info
 from rewind_auto.telemetry import names
 
@@ -29,14 +39,27 @@ SHAPES = [
     "anthropic",
     "gemini",
     "gemini-embeddings",
-    "bedrock",
+    "gemini-interactions",
+    "vertex-embeddings",
+    "cohere",
+    "cohere-embeddings",
+    "rerank",
+    "mistral-conversations",
+    "ollama",
+    "ollama-embeddings",
+    "model",
+    "bedrock-converse",
+    "bedrock-invoke",
+    "bedrock-data",
     "",
 ]
 PATHS = [
     "",
     "/",
     "/v1/chat/completions",
+    "/v1/conversations/%ff?a",
     "/model/x/invoke",
+    "/model/%ff%2F/converse-stream",
     "/openai/deployments/%ff/c",
     "/m/%zz:generateContent?a",
 ]
@@ -46,6 +69,7 @@ TOKENS = {
     "cache_read_input_tokens",
     "cache_write_input_tokens",
     "reasoning_output_tokens",
+    *(f"{kind}_{side}_tokens" for kind in MODALITIES for side in ("input", "cache_read_input", "output")),
 }
 NAMES = {value for name, value in vars(names).items() if name.isupper()}
 
@@ -69,9 +93,7 @@ def check_response(info: ResponseInfo) -> None:
 def check_attributes(info: RequestInfo | ResponseInfo) -> None:
     for name, value in info.attributes().items():
         assert name in NAMES
-        for one in value if isinstance(value, tuple) else [value]:
-            assert isinstance(one, str | int | float)
-            str(one).encode()  # an exporter refuses a lone surrogate
+        check_value(name, value)
     (info.model or "").encode()
 
 
@@ -212,6 +234,135 @@ REQUESTS: list[tuple[str, Any]] = [
         },
     ),
     ("gemini-embeddings", {"requests": [{"outputDimensionality": 1}]}),
+    (
+        "gemini-interactions",
+        {
+            "model": "m",
+            "system_instruction": "s",
+            "response_modalities": ["image"],
+            "response_format": [{"type": "text", "schema": {}, "mime_type": "a/b"}],
+            "generation_config": {"stop_sequences": ["a"], "thinking_level": "low"},
+            "tools": [{"type": "function", "name": "f", "parameters": {}}, {"type": "google_search"}],
+            "input": [
+                {
+                    "type": "user_input",
+                    "content": [
+                        {"type": "text", "text": "t"},
+                        {"type": "image", "data": "d", "mime_type": "a/b"},
+                        {"type": "document", "uri": "u"},
+                    ],
+                },
+                *test_wire_gemini_interactions.ANSWER["steps"],
+                {"type": "function_result", "call_id": "c", "result": "r", "is_error": True},
+            ],
+        },
+    ),
+    ("vertex-embeddings", {"instances": [], "parameters": {"outputDimensionality": 1}}),
+    (
+        "cohere",
+        {
+            "model": "m",
+            "response_format": {"type": "text"},
+            "stop_sequences": ["a"],
+            "documents": ["d", {"data": {}}],
+            "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}],
+            "messages": [
+                {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "u"}}]},
+                {**test_wire_cohere.ANSWER["message"]},
+                {"role": "tool", "tool_call_id": "i", "content": [{"type": "document", "document": {}}]},
+            ],
+        },
+    ),
+    (
+        "cohere",
+        {
+            "message": "m",
+            "preamble": "p",
+            "conversation_id": "c",
+            "documents": [{"text": "t"}],
+            "connectors": [{"id": "web-search"}],
+            "tools": [{"name": "f", "description": "d", "parameter_definitions": {}}],
+            "tool_results": [{"call": {"name": "f", "parameters": {}}, "outputs": [{}]}],
+            "chat_history": [
+                {"role": "CHATBOT", "message": "m", "tool_calls": [{"name": "f", "parameters": {}}]},
+                {"role": "TOOL", "tool_results": [{"outputs": [{}]}]},
+            ],
+        },
+    ),
+    ("cohere", {"prompt": "p", "end_sequences": ["a"], "num_generations": 2}),
+    ("cohere-embeddings", {"model": "m", "embedding_types": ["float"], "output_dimension": 1}),
+    ("rerank", {"model": "m", "documents": ["d"]}),
+    (
+        "mistral-conversations",
+        {
+            "agent_id": "a",
+            "instructions": "i",
+            "completion_args": {"stop": ["a"], "response_format": {"type": "text"}},
+            "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}, {"type": "t"}],
+            "inputs": [
+                {"role": "user", "content": [{"type": "document_url", "document_url": "u"}]},
+                {"role": "user", "content": [{"type": "input_audio", "input_audio": "https://u"}]},
+                {"type": "function.result", "tool_call_id": "c", "result": "r"},
+                {"type": "agent.handoff", "next_agent_id": "a"},
+                *test_wire_mistral.ANSWER["outputs"],
+            ],
+        },
+    ),
+    (
+        "ollama",
+        {
+            "model": "m",
+            "system": "s",
+            "format": {"type": "object"},
+            "options": {"stop": ["a"], "num_predict": 1},
+            "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}],
+            "messages": [
+                {"role": "user", "content": "c", "images": ["i"]},
+                test_wire_ollama.ANSWER["message"],
+                {"role": "tool", "tool_name": "f", "tool_call_id": "i", "content": "c"},
+            ],
+        },
+    ),
+    ("ollama", {"model": "m", "prompt": "p", "images": ["i"]}),
+    ("ollama-embeddings", {"model": "m", "dimensions": 1}),
+    ("model", {"model": "m", "model_id": "m"}),
+    (
+        "bedrock-converse",
+        {
+            "system": [{"text": "s"}],
+            "inferenceConfig": {"maxTokens": 1, "stopSequences": ["a"]},
+            "additionalModelRequestFields": {"top_k": 1, "inferenceConfig": {"topK": 1}},
+            "outputConfig": {"effort": "low", "textFormat": {}},
+            "guardrailConfig": {"guardrailIdentifier": "g"},
+            "toolConfig": {
+                "tools": [
+                    {"toolSpec": {"name": "n", "inputSchema": {"json": {}}}},
+                    {"systemTool": {"name": "n"}},
+                ]
+            },
+            "messages": [
+                test_wire_bedrock.ANSWER["output"]["message"],
+                {
+                    "role": "user",
+                    "content": [
+                        {"toolResult": {"toolUseId": "t", "content": [{"text": "r"}], "status": "error"}},
+                        {"toolResult": {"toolUseId": "t", "type": "n_result"}},
+                        {"toolUse": {"toolUseId": "t", "name": "n", "type": "server_tool_use"}},
+                        {"reasoningContent": {"redactedContent": "eA=="}},
+                        {"image": {"format": "png", "source": {"bytes": "aWk="}}},
+                        {"video": {"format": "mp4", "source": {"s3Location": {"uri": "s3://b/k"}}}},
+                        {"document": {"format": "pdf", "source": {"content": [{"text": "t"}]}}},
+                        {"guardContent": {"text": {"text": "g"}}},
+                        {"citationsContent": {"content": [{"text": "c"}]}},
+                        {"cachePoint": {"type": "default"}},
+                        {"searchResult": {"title": "t"}},
+                    ],
+                },
+            ],
+        },
+    ),
+    *(("bedrock-invoke", family.request) for family in FAMILIES.values()),
+    ("bedrock-data", {"dimensions": 1, "embeddingTypes": ["float"], "embeddingConfig": {}}),
     ("openai-embeddings", {"model": "m", "dimensions": 1, "encoding_format": "float"}),
 ]
 ANSWERS: list[tuple[str, Any]] = [
@@ -219,7 +370,22 @@ ANSWERS: list[tuple[str, Any]] = [
     ("openai-responses", test_wire_openai_responses.RESPONSE),
     ("anthropic", test_wire_anthropic.MESSAGE),
     ("gemini", test_wire_gemini.ANSWER),
+    ("gemini-interactions", {**test_wire_gemini_interactions.ANSWER, "errors": [{"code": "c"}]}),
+    ("vertex-embeddings", {"predictions": [{"embeddings": {"statistics": {"token_count": 1}}}]}),
+    ("cohere", test_wire_cohere.ANSWER),
+    ("cohere", test_wire_cohere.OLD_ANSWER),
+    ("cohere", test_wire_cohere.GENERATION),
+    ("cohere-embeddings", {"meta": {"billed_units": {"image_tokens": 1}}}),
+    ("rerank", {"model": "m", "usage": {"total_tokens": 1}}),
+    ("mistral-conversations", test_wire_mistral.ANSWER),
+    ("ollama", test_wire_ollama.ANSWER),
+    ("ollama", test_wire_ollama.GENERATION),
+    ("ollama-embeddings", {"model": "m", "prompt_eval_count": 1}),
+    ("model", {"model": "m", "usage": {"input_tokens": 1}}),
     ("openai-embeddings", {"model": "m", "usage": {"prompt_tokens": 1}}),
+    ("bedrock-converse", test_wire_bedrock.ANSWER),
+    *(("bedrock-invoke", family.answer) for family in FAMILIES.values()),
+    ("bedrock-data", {"embedding": [0.5], "inputTextTokenCount": 1, "message": None}),
 ]
 CHAT_CHUNKS = [
     json.loads(line[6:]) for line in STREAMS["openai-chat"].splitlines() if line.startswith(b"data: {")
@@ -230,7 +396,31 @@ STREAMED: list[tuple[str, list[Any]]] = [
     ("openai-responses", test_wire_openai_responses.EVENTS[:-1]),
     ("anthropic", test_wire_anthropic.EVENTS),
     ("gemini", test_wire_gemini.STEPS),
+    ("gemini-interactions", test_wire_gemini_interactions.EVENTS),
+    ("cohere", test_wire_cohere.EVENTS),
+    ("cohere", test_wire_cohere.OLD_EVENTS),
+    ("cohere", test_wire_cohere.OLD_EVENTS[:-1]),
+    ("cohere", test_wire_cohere.GENERATION_EVENTS),
+    ("mistral-conversations", test_wire_mistral.EVENTS),
+    ("ollama", test_wire_ollama.STEPS),
+    ("bedrock-converse", [list(one) for one in test_wire_bedrock.EVENTS]),
+    *(("bedrock-invoke", family.chunks) for family in FAMILIES.values() if family.chunks),
 ]
+
+
+def streamed(shape: str, pieces: Any) -> bytes:
+    """A stream of these, whatever they are, on the wire of the shape."""
+    if shape == "ollama":
+        return "".join(f"{json.dumps(one)}\n" for one in pieces).encode()
+    if not shape.startswith("bedrock-"):
+        return "".join(f"data: {json.dumps(one)}\n\n" for one in pieces).encode()
+    frames = []
+    for one in pieces:
+        named = isinstance(one, list) and len(one) == 2
+        name = str(one[0]).encode(errors="replace")[:99].decode() if named else "chunk"
+        document = one[1] if named else {"bytes": b64encode(json.dumps(one).encode()).decode()}
+        frames.append(frame(texts({":event-type": name}), json.dumps(document).encode()))
+    return b"".join(frames)
 
 
 @pytest.mark.parametrize(("shape", "document"), REQUESTS + ANSWERS)
@@ -254,7 +444,7 @@ def test_a_wrong_value_anywhere_in_a_stream(
     shape, events = sample
     at = data.draw(st.sampled_from(places(events)[1:]))
     changed = replaced(events, at, wrong)
-    check(shape, "", "".join(f"data: {json.dumps(event)}\n\n" for event in changed).encode())
+    check(shape, "", streamed(shape, changed))
     check(shape, "", json.dumps(changed).encode())
 
 
@@ -278,6 +468,21 @@ def test_broken_bytes(shape: str, body: bytes, data: st.DataObject, path: str) -
 def test_any_json_at_all(shape: str, value: Any) -> None:
     check(shape, "", json.dumps(value).encode())
     check(shape, "", b"data: " + json.dumps(value).encode() + b"\n\n")
+
+
+@given(
+    st.sampled_from([shape for shape in SHAPES if shape.startswith("bedrock-")]),
+    st.dictionaries(
+        st.sampled_from([":event-type", ":message-type", ":exception-type", ":error-code", "x"]),
+        st.sampled_from(["chunk", "messageStart", "contentBlockDelta", "metadata", "exception", "error", ""]),
+    ),
+    st.binary(max_size=40) | WRONG.map(lambda value: json.dumps({"bytes": value}).encode()),
+    st.binary(max_size=40),
+)
+@settings(max_examples=500, deadline=None)
+def test_any_frame_at_all(shape: str, headers: dict[str, str], payload: bytes, block: bytes) -> None:
+    check(shape, "", frame(texts(headers), payload))
+    check(shape, "", frame(texts(headers) + block, payload) + frame(block, payload))
 
 
 @pytest.mark.parametrize("shape", SHAPES)

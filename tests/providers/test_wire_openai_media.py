@@ -49,6 +49,7 @@ IMAGES: dict[str, Any] = {
         "total_tokens": 110,
     },
 }
+IMAGE_TOKENS = {"input_tokens": 50, "text_input_tokens": 10, "image_input_tokens": 40, "output_tokens": 60}
 
 
 def test_images(openai_client: openai.OpenAI, wire_server: WireServer) -> None:
@@ -57,7 +58,7 @@ def test_images(openai_client: openai.OpenAI, wire_server: WireServer) -> None:
 
     asked = request_info("openai-images", wire_server.path, wire_server.request)
     assert (asked.model, asked.choice_count, asked.output_type) == ("gpt-image-2", 2, "image")
-    assert response_info("openai-images", body).usage == {"input_tokens": 50, "output_tokens": 60}
+    assert response_info("openai-images", body).usage == IMAGE_TOKENS
 
 
 def test_a_large_answer_with_a_broken_edge_tells_less() -> None:
@@ -74,7 +75,7 @@ def test_an_image_in_a_stream(size: int) -> None:
         ],
         named=True,
     )
-    assert response_info("openai-images", body).usage == {"input_tokens": 50, "output_tokens": 60}
+    assert response_info("openai-images", body).usage == IMAGE_TOKENS
 
 
 def test_speech(openai_client: openai.OpenAI, wire_server: WireServer) -> None:
@@ -95,8 +96,11 @@ def test_a_transcription_is_a_form(openai_client: openai.OpenAI, wire_server: Wi
         "usage": {"type": "tokens", "input_tokens": 9, "output_tokens": 2, "total_tokens": 11},
     }
     body = wire_server.answers(json.dumps(answer).encode())
-    openai_client.audio.transcriptions.create(model="gpt-4o-transcribe", file=("a.wav", b"RIFF"))
-
-    asked = request_info("openai-audio", wire_server.path, wire_server.request)
-    assert (asked.model, asked.output_type) == (None, "text")
+    for size in (4, 100_000):
+        sound = b"RIFF" * size
+        openai_client.audio.transcriptions.create(model="gpt-4o-transcribe", file=("a.wav", sound))
+        asked = request_info("openai-audio", wire_server.path, wire_server.request)
+        assert (asked.model, asked.output_type, asked.stream) == ("gpt-4o-transcribe", "text", False)
+    openai_client.audio.transcriptions.create(model="m", file=("a.wav", b"RIFF"), stream=True)
+    assert request_info("openai-audio", wire_server.path, wire_server.request).stream is True
     assert response_info("openai-audio", body).usage == {"input_tokens": 9, "output_tokens": 2}
