@@ -36,8 +36,8 @@ def install(
     Args:
         predicates: which requests to record, apart from those to LLM hosts.
         mode: ``record`` (default), ``cache``, ``replay`` or ``fork``.
-        source: the session to replay or fork: id, unique prefix, name, ``last`` or ``trace:<trace id>``; for a
-            fork also with ``@STEP``.
+        source: the session to replay or fork: id, unique prefix, name, ``last`` or ``trace:<trace id>``;
+            for a fork also with ``@STEP``.
         store: path or ``sqlite:///`` URL.
         name: name of the session.
         hosts: further LLM hosts: ``host``, ``host:port`` or ``*.suffix``.

@@ -18,6 +18,7 @@ from rewind_auto.providers.registry import Route
 from rewind_auto.telemetry import names
 from rewind_auto.telemetry.ambient import baggage, current_trace
 from rewind_auto.telemetry.spans import SpanEnd, SpanStart, Tracing
+from rewind_auto.telemetry.values import text
 
 if TYPE_CHECKING:
     from rewind_auto.core.model import Session
@@ -30,6 +31,7 @@ _OPENAI = ("openai", "azure.ai.openai")  # many speak like it, and mean other th
 
 
 TOOL = Route("", "", None)  # what answers there, nobody knows
+FUNCTION = Route("", "", "execute_tool")  # of the program's own
 
 
 @lru_cache(maxsize=512)  # programs call few URLs, many times
@@ -46,7 +48,8 @@ def route_of(method: str, url: str, user_hosts: tuple[str, ...]) -> Route:
 def _server(url: str) -> tuple[str | None, int]:
     """Host and port that a URL is for."""
     parts = urlsplit(url)
-    return parts.hostname, port_of(parts) or (443 if parts.scheme == "https" else 80)
+    host = text(parts.hostname) if parts.hostname else None
+    return host, port_of(parts) or (443 if parts.scheme == "https" else 80)
 
 
 def host_class(host: str, _port: int | None) -> str:
@@ -78,13 +81,14 @@ def ended(route: Route, head: Head, body: bytes) -> bool:
 class Description:
     """What is known of one call, as it goes on."""
 
-    __slots__ = ("_asked", "_request", "route", "span")
+    __slots__ = ("_asked", "_request", "_wants_content", "route", "span")
 
     def __init__(self, route: Route, request: Request) -> None:
         self.route = route
         self.span: CallSpan | None = None
         self._request = request
         self._asked: RequestInfo | None = None
+        self._wants_content = False
 
     def asked(self) -> RequestInfo:
         """What the request asks for."""
@@ -100,11 +104,12 @@ class Description:
         """Start the span, if the call is an inference and somebody listens."""
         if self.route.operation is None or not tracing.listening:
             return
-        host, port = _server(self._request.url)
+        function = self.route is FUNCTION
+        host, port = (None, 0) if function else _server(self._request.url)
         asked = self.asked()
         attributes = self._openai(asked.attributes())
-        if self.route.provider in _OPENAI:
-            attributes[names.OPENAI_API_TYPE] = _API_TYPES.get(self.route.shape)
+        if self.route.provider in _OPENAI and self.route.shape in _API_TYPES:
+            attributes[names.OPENAI_API_TYPE] = _API_TYPES[self.route.shape]
         self.span = tracing.start(
             SpanStart(
                 operation=self.route.operation,
@@ -112,6 +117,7 @@ class Description:
                 model=asked.model,
                 server_address=host,
                 server_port=port,
+                tool=self._request.url.partition(":")[2] if function else "",
                 request_attributes=attributes,
                 mode=session.mode.value,
                 session_id=session.id,
@@ -120,12 +126,16 @@ class Description:
             )
         )
         if self.span is not None:
+            self._wants_content = tracing.wants_content
             step.trace_id, step.span_id = self.span.trace_id, self.span.span_id
             if step.step:  # a replay's step has no number before it is decided
                 self.decided(step)
 
-    def decided(self, step: Step, link: Step | None = None) -> None:
-        """Say early what was decided, on a span of someone else: it may end before the body does."""
+    def decided(self, step: Step, link: Step | None = None, recording: Recording | None = None) -> None:
+        """Say early what was decided, on a span of someone else: it may end before the body does.
+
+        Of a hit, all is known by then: ``recording`` is what will be served.
+        """
         if self.span is not None and not self.span.owned:
             self.span.decided(
                 step.decision.value,
@@ -135,7 +145,7 @@ class Description:
                 link=_linked(link),
                 step=step.step or None,
                 fingerprint=str(step.fingerprint) if step.fingerprint else None,
-                usage=link.usage if link else None,
+                usage=self._answered(recording).usage if recording else None,
             )
 
     def finish(self, step: Step, recording: Recording) -> None:
@@ -157,34 +167,47 @@ class Description:
         span, self.span = self.span, None
         if span is None:
             return
-        asked = self.asked()
         if answered is None:
             answered = self._answered(recording)
         error_type, message = _error(step, recording, answered)
         if message:
             message = redact.text(message, self._secrets())
-        span.end(
-            SpanEnd(
-                decision=step.decision.value,
-                step=step.step or None,  # a hit has its number and its fingerprint by now
-                fingerprint=str(step.fingerprint) if step.fingerprint else None,
-                match=step.match.value if step.match else None,
-                source_session=step.source.session if step.source else None,
-                source_step=step.source.step if step.source else None,
-                link=_linked(link),
-                status=step.status,
-                error_type=error_type,
-                error_message=message,
-                time_to_first_chunk=self._first_chunk(step, recording),
-                duration=recording.end_us / 1e6,
-                usage=answered.usage,
-                response_attributes=self._openai(answered.attributes()),
-                system_instructions=lambda: self._clean(_texts(asked.system_instructions)),
-                input_messages=lambda: self._clean(asked.input_messages),
-                output_messages=lambda: self._clean(answered.output_messages),
-                tool_definitions=lambda: self._clean(asked.tool_definitions),
-            )
+        outcome = SpanEnd(
+            decision=step.decision.value,
+            step=step.step or None,  # a hit has its number and its fingerprint by now
+            fingerprint=str(step.fingerprint) if step.fingerprint else None,
+            match=step.match.value if step.match else None,
+            source_session=step.source.session if step.source else None,
+            source_step=step.source.step if step.source else None,
+            link=_linked(link),
+            status=step.status,
+            error_type=error_type,
+            error_message=message,
+            time_to_first_chunk=self._first_chunk(step, recording),
+            duration=recording.end_us / 1e6,
+            usage=answered.usage,
+            response_attributes=self._openai(answered.attributes()),
+            divergence=_divergence(step) if step.detail else None,
         )
+        if self._wants_content:
+            for name, source in self._content(answered, recording).items():
+                setattr(outcome, name, source)
+        span.end(outcome)
+
+    def _content(self, answered: ResponseInfo, recording: Recording) -> dict[str, Any]:
+        """Where a span gets its messages from."""
+        if self.route is FUNCTION:
+            return {
+                "tool_arguments": lambda: redact.text(self._request.body.decode("utf-8", "replace"), ()),
+                "tool_result": lambda: redact.text(recording.body.decode("utf-8", "replace"), ()),
+            }
+        asked = self.asked()
+        return {
+            "system_instructions": lambda: self._clean(_texts(asked.system_instructions)),
+            "input_messages": lambda: self._clean(asked.input_messages),
+            "output_messages": lambda: self._clean(answered.output_messages),
+            "tool_definitions": lambda: self._clean(asked.tool_definitions),
+        }
 
     def _first_chunk(self, step: Step, recording: Recording) -> float | None:
         """Seconds to the first chunk of a stream. On a hit there was no provider to wait for."""
@@ -220,6 +243,7 @@ class Description:
                     kind.decode("latin-1"),
                     stream=self.asked().stream and not failed,
                     cut=not (failed or recording.complete),
+                    headers=head.headers,
                 )
         return ResponseInfo()
 
@@ -231,6 +255,18 @@ def _linked(recorded: Step | None) -> tuple[str, str] | None:
     return recorded.trace_id, recorded.span_id
 
 
+def _divergence(step: Step) -> dict[str, Any]:
+    """What a step's detail says of a divergence, without values: these are content."""
+    detail = step.detail
+    changes = detail.get("drift") or detail.get("diff") or ()
+    return {
+        "paths": [change["path"] for change in changes],
+        "source_step": detail.get("source_step"),
+        "cause": detail.get("cause"),
+        "drift": detail.get("downstream_of"),
+    }
+
+
 def _texts(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What of the system instructions is text: the conventions allow nothing else there."""
     return [part for part in parts if part["type"] == "text"]
@@ -239,7 +275,8 @@ def _texts(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _error(step: Step, recording: Recording, answered: ResponseInfo) -> tuple[str | None, str | None]:
     """What went wrong, as `rewind_auto.telemetry.spans` lists it, and in words."""
     if step.decision is Decision.BLOCKED:
-        return "RewindReplayDivergenceError", step.note
+        # Its first line: what differs, in those below it, is content.
+        return "RewindReplayDivergenceError", (step.note or "").partition("\n")[0]
     if recording.fault is not None:
         return recording.fault.name, recording.fault.message
     if step.error == "cancelled":

@@ -13,10 +13,9 @@ from typing import Any
 
 from rewind_auto.core import faults, guard, typed
 from rewind_auto.core.errors import RewindReplayDivergenceError
-from rewind_auto.core.model import Ending, Fault, Head, Request
+from rewind_auto.core.model import FUNCTIONS, Ending, Fault, Head, Request
 from rewind_auto.core.seam import Driver, LiveCall, ServedCall, arun, run
 
-LIBRARY = "python"  # as steps name it
 METHOD = "CALL"
 
 _HEAD = Head(0, ((b"content-type", b"application/json"),), whole=True)
@@ -66,7 +65,7 @@ class Function:
             bound.apply_defaults()
             asked = dict(bound.arguments)
         body = typed.identity(asked)
-        return driver, Request(METHOD, f"call:{self.name}", (), body, LIBRARY, tool=True, ttl=self._ttl)
+        return driver, Request(METHOD, f"call:{self.name}", (), body, FUNCTIONS, tool=True, ttl=self._ttl)
 
     # --- live
 
@@ -83,8 +82,11 @@ class Function:
         """How an exception ended a call."""
         ending, fault = faults.to_fault(error, phase)
         if fault is not None:
+            args = error.args
+            if isinstance(error, OSError) and error.filename is not None:
+                args = (*args[:2], error.filename)  # which it keeps apart
             try:
-                fault.facts["args"] = typed.dump(error.args).decode("utf-8", "surrogatepass")
+                fault.facts["args"] = typed.dump(args).decode("utf-8", "surrogatepass")
             except typed.UntypedError:
                 return ending, fault
         return ending, fault
@@ -120,7 +122,7 @@ class Function:
         try:
             args = typed.load(fault.facts["args"].encode("utf-8", "surrogatepass"), self._home)
             error: BaseException = cls(*args)
-        except (KeyError, TypeError, AttributeError):
+        except Exception:  # noqa: BLE001 - its constructor is the program's own, and may take something else
             return faults.revive(cls, fault)
         return error if str(error) == fault.message else faults.revive(cls, fault)
 

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 from rewind_auto.calls import LiveCall, ServedCall
 from rewind_auto.core import guard
 from rewind_auto.core.errors import StoreBusyError, StoreError
-from rewind_auto.core.model import Decision, Fingerprint, Kind, Match, Request, Step
+from rewind_auto.core.model import FUNCTIONS, Decision, Fingerprint, Kind, Match, Request, Step
 from rewind_auto.core.seam import Pauses
 from rewind_auto.describe import Description
 from rewind_auto.modes.source import serve
 from rewind_auto.store.contract import Claimed
-
-FUNCTIONS = "python"  # the library of steps that are calls of the program's own functions
 
 if TYPE_CHECKING:
     from rewind_auto.modes.run import Run

@@ -13,9 +13,9 @@ from rewind_auto.core.callsite import call_site
 from rewind_auto.core.errors import StoreBusyError, StoreError
 from rewind_auto.core.exchange import Exchange
 from rewind_auto.core.lane import Lanes
-from rewind_auto.core.model import Decision, Ending, Kind, Mode, Recording, Request, Session, Step
+from rewind_auto.core.model import FUNCTIONS, Decision, Ending, Kind, Mode, Recording, Request, Session, Step
 from rewind_auto.core.seam import Pauses, run, within
-from rewind_auto.describe import TOOL, Description, ended, route_of
+from rewind_auto.describe import FUNCTION, TOOL, Description, ended, route_of
 
 if TYPE_CHECKING:
     from rewind_auto.modes.source import Source
@@ -82,12 +82,19 @@ class Run:
             if self.outer is not None:
                 self.outer.join()
                 self.session.outer = self.outer.session.id
+            self.session.llm_hosts, self.session.tool_hosts = (
+                self.settings.llm_hosts,
+                self.settings.tool_hosts,
+            )
             self.store.begin(self.session)
             self.joined = True
 
     def describe(self, request: Request) -> tuple[Step, Description]:
         """A step for this request, not yet numbered, and what is known of it."""
-        route = TOOL if request.tool else route_of(request.method, request.url, self.settings.llm_hosts)
+        if request.tool:
+            route = FUNCTION if request.library == FUNCTIONS else TOOL
+        else:
+            route = route_of(request.method, request.url, self.settings.llm_hosts)
         around = within.get()
         step = Step(
             self.session.id,
@@ -116,6 +123,7 @@ class Run:
             description.start(step, self.session, self.runtime.tracing)
         else:  # it was looked up before
             description.decided(step)
+        step.started_at = time.time()  # not before: recorded times count from the exchange's beginning
         exchange = Exchange(
             request,
             limit=self.settings.max_body,

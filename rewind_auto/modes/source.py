@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rewind_auto.calls import ServedCall
 from rewind_auto.core import match, redact
+from rewind_auto.core.cut import Timing
 from rewind_auto.core.diff import compare
 from rewind_auto.core.errors import RewindError, RewindReplayDivergenceError, StoreBusyError
 from rewind_auto.core.lane import related
-from rewind_auto.core.model import Fingerprint, Match, Recording, Request, Session, Step
+from rewind_auto.core.model import Fingerprint, Match, Recording, Request, Session, Step, StepRef
 from rewind_auto.core.order import Place, Turnstile
 from rewind_auto.core.seam import Pauses
 from rewind_auto.core.serve import asks_to_wait, without_waiting
@@ -58,13 +60,15 @@ class Source:
                 around = yield from run.outer.source.find(request)
                 if around is None:
                     return None
-                self.session = yield from run.runtime.patiently(
-                    lambda: self._inside(around, request), REPLAY_PATIENCE
-                )
+                yield from run.runtime.patiently(lambda: self._choose(around, request), REPLAY_PATIENCE)
             else:
-                self.session = yield from run.runtime.patiently(self._named, REPLAY_PATIENCE)
-            run.session.parent = self.session.id if self.session is not None else None
+                self._found((yield from run.runtime.patiently(self._named, REPLAY_PATIENCE)))
         return self.session
+
+    def _found(self, session: Session | None) -> None:
+        # In this order: as soon as there is a session, other threads go on.
+        self._run.session.parent = session.id if session is not None else None
+        self.session = session
 
     def _named(self) -> Session:
         what = "strict replay" if self._run.strict else str(self._run.session.mode)
@@ -77,14 +81,16 @@ class Source:
         except RewindError as error:
             raise RewindReplayDivergenceError(f"{what}: {error}") from None
 
-    def _inside(self, around: Session, request: Request) -> Session | None:
-        """The session inside the source that this one repeats: of its name, best with this request in it.
+    def _choose(self, around: Session, request: Request) -> None:
+        """Find the session inside the source that this one repeats: of its name, best with the request in it.
 
         A name that is made anew for each session (``Run.named`` is false), as of traces, tells nothing.
         """
         run = self._run
         exact = run.canonicalizer.exact(request)
         with _choosing:
+            if self.session is not None:
+                return  # by another thread
             left = [session for session in run.store.inner(around.id) if session.id not in self.chosen]
             if run.named:
                 left = [session for session in left if session.name == run.session.name]
@@ -92,7 +98,7 @@ class Source:
             found = next(iter(fits or left), None)
             if found is not None:
                 self.chosen.add(found.id)
-        return found
+            self._found(found)
 
     def claim(
         self, step: Step, request: Request, description: Description, *, before: int | None = None
@@ -138,10 +144,25 @@ class Source:
         if self._run.settings.order != "recorded":
             return None
         with _choosing:
-            if self._turnstile is None:
-                timings = self._run.store.timings(claimed.source.session)
-                self._turnstile = Turnstile(timing for timing in timings if timing.servable)
-        return self._turnstile.place(claimed.source.step)
+            return self._passage().place(StepRef(claimed.source.session, claimed.source.step))
+
+    def _passage(self) -> Turnstile:
+        """What the answers of this session pass, and those of all around it and inside it."""
+        outer = self._run.outer
+        if self._ref is None and outer is not None and outer.source is not None:
+            return outer.source._passage()  # noqa: SLF001 - of the same class
+        if self._turnstile is None:
+            assert self.session is not None
+            self._turnstile = Turnstile(self._timings(self.session.id))
+        return self._turnstile
+
+    def _timings(self, session_id: str) -> Iterator[tuple[StepRef, Timing]]:
+        store = self._run.store
+        for timing in store.timings(session_id):
+            if timing.servable:
+                yield StepRef(session_id, timing.step), timing
+        for inner in store.inner(session_id):
+            yield from self._timings(inner.id)
 
     def _renamed(self, step: Step, lane: str, before: int | None) -> Claimed | None:
         """An answer whose request is equal in canonical form."""
@@ -202,5 +223,5 @@ def serve(
         source = claimed.source
         retried = run.store.repeated(source.session, source.step, step.fingerprint)
         recording.head = without_waiting(recording.head, retried=retried)
-    description.decided(step, claimed.source)
+    description.decided(step, claimed.source, recording)
     return ServedCall(run, step, claimed, description, place)

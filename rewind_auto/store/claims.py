@@ -218,7 +218,8 @@ class Claims(StoreFile):
 _NEXT_ANYWHERE = (
     f"{reading.SERVED} WHERE s.exact = ? AND s.session = ? AND s.step > ? AND s.step < ?"
     f" AND s.decision IN {reading.SERVABLE} AND NOT EXISTS (SELECT 1 FROM steps h"
-    " WHERE h.session = ? AND h.source_session = ? AND h.source_step = s.step) ORDER BY s.step LIMIT 1"
+    " WHERE h.session = ? AND h.source_session = ? AND h.source_step IN (s.step, s.inside))"
+    " ORDER BY s.step LIMIT 1"
 )
 _NEWEST = {
     match: f"SELECT (SELECT uid FROM sessions WHERE id = s.session), {reading.SERVED.removeprefix('SELECT ')}"
@@ -232,7 +233,10 @@ _FIRST_UNUSED = (
     f" AND decision IN {reading.SERVABLE} AND NOT EXISTS (SELECT 1 FROM steps h WHERE h.session = :me"
     " AND h.source_session = :source AND h.source_step IN (s.step, s.inside)) ORDER BY step LIMIT 1"
 )
-_IS_USED = "SELECT 1 FROM steps WHERE session = :me AND source_session = :source AND source_step = :step"
+_IS_USED = (
+    "SELECT 1 FROM steps WHERE session = :me AND source_session = :source AND source_step IN"
+    " (:step, (SELECT inside FROM steps WHERE session = :source AND step = :step))"
+)
 _HIT = (
     "INSERT INTO steps (session, step, whole, decision, kind, match, source_session, source_step,"
     " content_session, content_step, lane, inside, exact, canonical, started_at, trace_id, span_id, doc)"

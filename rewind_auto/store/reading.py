@@ -347,7 +347,7 @@ def timings(db: sqlite3.Connection, key: int, upto: int) -> list[Timing]:
     """See `Store.timings`."""
     rows = db.execute(
         "SELECT s.step, coalesce(s.content_session, s.session), coalesce(r.started_at, s.started_at),"
-        f" coalesce(r.doc, s.doc), s.decision IN {SERVABLE} FROM steps s"
+        f" coalesce(r.doc, s.doc), s.decision IN {SERVABLE} AND s.inside IS NULL FROM steps s"
         " LEFT JOIN steps r ON r.session = s.content_session AND r.step = s.content_step"
         " WHERE s.session = ? AND s.step <= ? AND s.whole = 1 ORDER BY s.step",
         (key, upto),

@@ -19,14 +19,37 @@ ContentSource: TypeAlias = Callable[[], Content | None]
 CAPTURE_VARIABLE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 DEFAULT_LIMIT: Final = 64 * 1024
 
+EVENT_VARIABLE: Final = "OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT"
+
 _ON: Final = frozenset({"span_only", "span_and_event", "true"})
+_ON_EVENTS: Final = frozenset({"event_only", "span_and_event"})
 _LIMIT_VARIABLES: Final = ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT")
+_INT64: Final = 2**63
+_DIGITS: Final = len(str(-_INT64))
 _SHORT: Final = 64  # roles, types, ids and names: never cut
 
 
 def wanted(environ: Mapping[str, str]) -> bool:
     """Whether messages go on spans."""
-    return environ.get(CAPTURE_VARIABLE, "").strip().lower() in _ON
+    return _said(environ, CAPTURE_VARIABLE) in _ON
+
+
+def wanted_on_events(environ: Mapping[str, str]) -> bool:
+    """Whether messages go on events."""
+    return _said(environ, CAPTURE_VARIABLE) in _ON_EVENTS
+
+
+def events_wanted(environ: Mapping[str, str]) -> bool:
+    """Whether there are events, with or without messages. As opentelemetry-util-genai has it.
+
+    Messages on events ask for them; ``OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT`` has the last word either way.
+    """
+    said = _said(environ, EVENT_VARIABLE)
+    return said == "true" or (said != "false" and wanted_on_events(environ))
+
+
+def _said(environ: Mapping[str, str], variable: str) -> str:
+    return environ.get(variable, "").strip().lower()
 
 
 def limit(environ: Mapping[str, str]) -> int:
@@ -57,6 +80,19 @@ def to_json(content: Content, limit: int) -> str | None:
             return shorter
         keep = max(_SHORT, keep * 3 // 4)
     return None
+
+
+def structured(content: Content, limit: int) -> Any:
+    """The same as `to_json` has it, not as text. None when not even its newest item fits."""
+    cut = to_json(content, limit)
+    return None if cut is None else json.loads(cut, parse_int=_encodable)
+
+
+def _encodable(digits: str) -> int | str:
+    """A number, or where OTLP's 64 bits cannot carry it, its digits."""
+    if len(digits) <= _DIGITS and -_INT64 <= (number := int(digits)) < _INT64:
+        return number
+    return digits
 
 
 def _newest(items: Content, limit: int) -> list[Any]:

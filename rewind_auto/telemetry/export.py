@@ -1,151 +1,224 @@
-"""The private provider: the SDK with an exporter, and the hooks that deliver before the process ends."""
+"""What the private providers share: exporters, the resource, and quiet while exporting."""
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import sys
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.metadata import entry_points
+from inspect import signature, unwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
+from types import MethodType
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
-from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
 
 from rewind_auto.core import guard
-from rewind_auto.telemetry.processor import PromptProcessor
-from rewind_auto.telemetry.provider import ExportPlan
+from rewind_auto.telemetry.exits import PROCESS
+from rewind_auto.telemetry.processor import Outbox, why
+from rewind_auto.telemetry.signals import ExportError, ExportPlan, Signal
 
-if TYPE_CHECKING:
-    from opentelemetry.trace import Tracer
-
-_DELAY_SECONDS: Final = 0.1
+_DELAY_MILLISECONDS: Final = 100
 _BATCH: Final = 128  # with the cap on content, below the 64 MiB at which the exporter drops a batch whole
 _QUEUE: Final = 16384  # at thousands of replayed calls a second the SDK's 2 048 overflow
 
-_Exit: TypeAlias = Callable[[int], NoReturn]
-
+_PACKAGE: Final = "opentelemetry.exporter.otlp.proto"
 _NOISY: Final = (
     "opentelemetry.exporter.otlp.common.http",
-    "opentelemetry.exporter.otlp.proto.grpc.exporter",
-    "opentelemetry.exporter.otlp.proto.http._common",
-    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    f"{_PACKAGE}.grpc.exporter",
+    f"{_PACKAGE}.http._common",
     "urllib3.connectionpool",
 )
 
+_HTTP_ERRORS: Final = range(400, 600)
 
-class PrivateProvider:
-    """A TracerProvider that nobody else sees, and the process's hooks that get its spans out in time."""
+# Variables of requests with the certificates of everybody else's servers.
+_BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
-    def __init__(self, plan: ExportPlan) -> None:
-        resource = Resource.create()
-        if str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
-            resource = resource.merge(Resource({SERVICE_NAME: _program_name()}))
-        self._processor = PromptProcessor(
-            lambda: [_exporter(name, plan) for name in plan.exporters],
-            delay=_number("OTEL_BSP_SCHEDULE_DELAY", _DELAY_SECONDS * 1000) / 1000,
-            batch=int(_number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", _BATCH)),
-            limit=int(_number("OTEL_BSP_MAX_QUEUE_SIZE", _QUEUE)),
-        )
-        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self._provider.add_span_processor(self._processor)
-        self._hush = _Hush(self._processor, plan)
-        for noisy in _NOISY:
-            logging.getLogger(noisy).addFilter(self._hush)
-        atexit.register(self._processor.at_exit)
-        self._os_exit = os._exit
-        self._patched_exit = _delivering_exit(self._processor, os._exit)
-        os._exit = self._patched_exit  # type: ignore[assignment]  # mypy minds the parameter's name
-
-    def tracer(self, name: str, version: str) -> Tracer:
-        return self._provider.get_tracer(name, version)
-
-    def flush(self, seconds: float) -> bool:
-        return self._processor.flush(seconds)
-
-    def close(self) -> None:
-        self._processor.at_exit()
-        atexit.unregister(self._processor.at_exit)
-        for noisy in _NOISY:
-            logging.getLogger(noisy).removeFilter(self._hush)
-        if os._exit is self._patched_exit:
-            os._exit = self._os_exit
+T = TypeVar("T")
 
 
-def _delivering_exit(processor: PromptProcessor, original: _Exit) -> _Exit:
-    """``os._exit`` that first delivers what waits, within the bound of an exit.
+class Private(ABC, Generic[T]):
+    """A provider that nobody else sees, whose outbox is delivered before the process ends."""
 
-    Children of ``multiprocessing`` and of ``os.fork`` leave by it, and no other exit hook runs there.
+    def __init__(self, signal: Signal, plan: ExportPlan, outbox: Outbox[Any]) -> None:
+        self.outbox = outbox
+        outbox.collector = f"the collector at {_host(signal, plan)}"
+        self._hush = _Hush(outbox)
+        self._noisy = [logging.getLogger(name) for name in (*_NOISY, f"{_PACKAGE}.http.{signal.module}")]
+        for noisy in self._noisy:
+            noisy.addFilter(self._hush)
+        PROCESS.add(outbox)
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the process is at its end, and what is reported from now on is delivered at once."""
+        return PROCESS.leaving
+
+    @abstractmethod
+    def current(self) -> T:
+        """What to report with in this process."""
+
+    def unhush(self) -> None:
+        """Let the exporter's libraries log as they like. For when it is closed."""
+        for noisy in self._noisy:
+            noisy.removeFilter(self._hush)
+
+
+def close(providers: Sequence[Private[Any]]) -> None:
+    """Deliver what waits, within the bound of one exit, and let go of the process's hooks."""
+    PROCESS.close([provider.outbox for provider in providers])
+    for provider in providers:
+        provider.unhush()
+
+
+def batched(signal: Signal, plan: ExportPlan, console: Callable[[], Any], variables: str) -> Outbox[Any]:
+    """An outbox for a signal whose items are exported one by one. ``variables``: ``OTEL_BSP``, the prefix."""
+    return Outbox(
+        signal.items,
+        lambda seconds: exporters(signal, plan, console, seconds),
+        delay=number(f"{variables}_SCHEDULE_DELAY", _DELAY_MILLISECONDS) / 1000,
+        batch=number(f"{variables}_MAX_EXPORT_BATCH_SIZE", _BATCH),
+        limit=number(f"{variables}_MAX_QUEUE_SIZE", _QUEUE),
+    )
+
+
+def exporters(
+    signal: Signal, plan: ExportPlan, console: Callable[[], Any], seconds: float | None = None
+) -> list[Any]:
+    """The exporters that were asked for. ``seconds``: the time-out of an export, if not as the variables say.
+
+    Raises:
+        ExportError: there is none of them, or the OTLP protocol is gRPC and its exporter is not installed.
     """
+    made, unknown = [], []
+    for name in plan.exporters:
+        if name == "otlp":
+            made.append(_otlp(signal, plan.endpoint, seconds))
+        elif name == "console":
+            made.append(console())
+        elif found := list(entry_points(group=f"opentelemetry_{signal.name}_exporter", name=name)):
+            made.append(found[0].load()())
+        else:
+            unknown.append(name)
+    variable = f"OTEL_{signal.name.upper()}_EXPORTER"
+    line = f"{variable}: no exporter of {signal.items} is called {', '.join(unknown)}"
+    if not made:
+        raise ExportError(line)
+    if unknown:
+        guard.warn_once(f"telemetry.exporter.{signal.name}", line)
+    return made
 
-    def _exit(status: int) -> NoReturn:
+
+def _otlp(signal: Signal, endpoint: str | None, seconds: float | None) -> Any:
+    options: dict[str, Any] = {"endpoint": endpoint, "timeout": seconds}
+    protocol = "http/protobuf" if endpoint else _of_otlp(signal, "PROTOCOL")
+    if protocol == "grpc":
+        package = f"{_PACKAGE}.grpc"
         try:
-            processor.at_exit()
-        finally:
-            original(status)
+            module = import_module(f"{package}.{signal.module}")
+        except ImportError as error:
+            needed = package.replace(".", "-")
+            raise ExportError(
+                f"no {signal.items} are exported: the OTLP protocol is set to grpc, which needs {needed}"
+            ) from error
+    else:
+        if protocol not in ("", "http/protobuf"):
+            line = f"OTLP over {protocol} is not there: {signal.items} go over http/protobuf"
+            guard.warn_once(f"telemetry.protocol.{signal.name}", line)
+        module = import_module(f"{_PACKAGE}.http.{signal.module}")
+        certificate = _of_otlp(signal, "CERTIFICATE")
+        if certificate and any(os.environ.get(name) for name in _BUNDLES):
+            options["session"] = _trusting(certificate)
+        # It knows nothing of suppression: each export would be a trace of its own in the user's backend.
+        if "ddtrace" in sys.modules and not any(name.endswith("_CREDENTIAL_PROVIDER") for name in os.environ):
+            options["session"] = _unseen(options.get("session") or import_module("requests").Session())
+    return unobserved(getattr(module, signal.exporter), **options)
 
-    # Picklable by reference, as the original: programs submit os._exit to process pools.
-    _exit.__module__, _exit.__qualname__ = "os", "_exit"
-    return _exit
+
+def _unseen(session: Any) -> Any:
+    """``session``, with its requests passing by what tools have put around ``requests.Session.send``."""
+    session.send = MethodType(unwrap(type(session).send), session)
+    return session
 
 
-def _exporter(name: str, plan: ExportPlan) -> SpanExporter:
-    if name == "console":
-        return ConsoleSpanExporter(out=sys.stderr)
-    if plan.endpoint is None and _otlp_protocol() == "grpc":
-        return _grpc_exporter()
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-    return OTLPSpanExporter(endpoint=plan.endpoint)
+def _of_otlp(signal: Signal, what: str) -> str:
+    """A variable of the OTLP exporter: the signal's own, else that of all signals, else empty."""
+    value = os.environ.get(signal.variable(what)) or os.environ.get(f"OTEL_EXPORTER_OTLP_{what}")
+    return value.strip() if value else ""
 
 
-def _grpc_exporter() -> SpanExporter:
-    package = "opentelemetry.exporter.otlp.proto.grpc"
+def _trusting(certificate: str) -> Any:
+    """A session of requests, which the exporter imports anyway, that trusts this certificate.
+
+    The exporter sets it on the session, and there requests lets its own variables beat it.
+    """
+    session = import_module("requests").Session()
+    merged = session.merge_environment_settings
+    session.merge_environment_settings = lambda *args: {**merged(*args), "verify": certificate}
+    return session
+
+
+def unobserved(build: Callable[..., T], **options: Any) -> T:
+    """``build(**options)`` of something in the SDK that would count its own doings.
+
+    For that it gets the global MeterProvider, which loads and sets the one that OTEL_PYTHON_METER_PROVIDER
+    names, and the program's own later call would then be refused.
+    """
+    if "meter_provider" in signature(build).parameters:
+        options["meter_provider"] = NoOpMeterProvider()
+    return build(**options)
+
+
+def resource() -> Resource:
+    """What the environment says this process is, named after its program when that gives no name."""
     try:
-        module = import_module(f"{package}.trace_exporter")
-    except ImportError as error:
-        distribution = package.replace(".", "-")
-        raise ImportError(f"the OTLP protocol is set to grpc, which needs {distribution}") from error
-    exporter: SpanExporter = module.OTLPSpanExporter()
-    return exporter
+        found = Resource.create()
+    except RuntimeError:  # it wants threads, and for exit handlers there are none any more
+        found = OTELResourceDetector().detect()
+    if str(found.attributes.get(SERVICE_NAME, "unknown_service")).startswith("unknown_service"):
+        found = found.merge(Resource({SERVICE_NAME: _program_name()}))
+    return found
 
 
-def _otlp_protocol() -> str:
-    specific = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
-    return specific or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or ""
+def number(variable: str, default: int) -> int:
+    """The positive whole number that a variable holds."""
+    value = os.environ.get(variable, "").strip()
+    return int(value) if value.isascii() and value.isdigit() and int(value) else default
 
 
 class _Hush(logging.Filter):
     """One line of ours on stderr in place of what the exporter's libraries log, in our thread alone."""
 
-    def __init__(self, processor: PromptProcessor, plan: ExportPlan) -> None:
+    def __init__(self, outbox: Outbox[Any]) -> None:
         super().__init__()
-        self._processor = processor
-        environ = os.environ
-        where = plan.endpoint or environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-        where = where or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or "http://localhost:4318"
-        self._host = urlsplit(where).netloc.rpartition("@")[2]  # the rest of a URL may hold secrets
+        self._outbox = outbox
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if not self._processor.is_exporting_here():
+        if not self._outbox.is_exporting_here():
             return True
         if record.levelno >= logging.WARNING:
             args = record.args if isinstance(record.args, tuple) else ()
-            status = next((f" (HTTP {arg})" for arg in args if isinstance(arg, int)), "")
-            guard.warn_once(
-                "telemetry.collector",
-                f"the collector at {self._host} does not take spans{status}: they get lost",
-            )
+            self._outbox.refused(next((found for arg in args if (found := _why(arg))), None))
         return False
 
 
-def _number(variable: str, default: float) -> float:
-    value = os.environ.get(variable, "").strip()
-    return float(value) if value.isascii() and value.isdigit() and int(value) else default
+def _why(argument: object) -> str | None:
+    """What an argument of a logged line says is wrong."""
+    if isinstance(argument, int) and argument in _HTTP_ERRORS:
+        return f"HTTP {argument}"
+    return why(argument) if isinstance(argument, Exception) else None
+
+
+def _host(signal: Signal, plan: ExportPlan) -> str:
+    default = "http://localhost:4317" if _of_otlp(signal, "PROTOCOL") == "grpc" else "http://localhost:4318"
+    where = plan.endpoint or _of_otlp(signal, "ENDPOINT") or default
+    return urlsplit(where).netloc.rpartition("@")[2] or where  # the rest of a URL may hold secrets
 
 
 def _program_name() -> str:

@@ -1,4 +1,4 @@
-"""Every attribute name that leaves in a span."""
+"""Every name that leaves: of attributes, of metrics, of events."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Final
 GEN_AI_OPERATION_NAME: Final = "gen_ai.operation.name"
 GEN_AI_PROVIDER_NAME: Final = "gen_ai.provider.name"
 GEN_AI_CONVERSATION_ID: Final = "gen_ai.conversation.id"
+GEN_AI_CONVERSATION_COMPACTED: Final = "gen_ai.conversation.compacted"
+GEN_AI_PROMPT_NAME: Final = "gen_ai.prompt.name"
+GEN_AI_PROMPT_VERSION: Final = "gen_ai.prompt.version"
 GEN_AI_OUTPUT_TYPE: Final = "gen_ai.output.type"
 
 GEN_AI_REQUEST_MODEL: Final = "gen_ai.request.model"
@@ -36,20 +39,56 @@ GEN_AI_USAGE_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
 GEN_AI_USAGE_CACHE_READ_INPUT_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
 GEN_AI_USAGE_CACHE_WRITE_INPUT_TOKENS: Final = "gen_ai.usage.cache_write.input_tokens"
 GEN_AI_USAGE_REASONING_OUTPUT_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
+GEN_AI_USAGE_TEXT_INPUT_TOKENS: Final = "gen_ai.usage.text.input_tokens"
+GEN_AI_USAGE_IMAGE_INPUT_TOKENS: Final = "gen_ai.usage.image.input_tokens"
+GEN_AI_USAGE_AUDIO_INPUT_TOKENS: Final = "gen_ai.usage.audio.input_tokens"
+GEN_AI_USAGE_TEXT_CACHE_READ_INPUT_TOKENS: Final = "gen_ai.usage.text.cache_read.input_tokens"
+GEN_AI_USAGE_IMAGE_CACHE_READ_INPUT_TOKENS: Final = "gen_ai.usage.image.cache_read.input_tokens"
+GEN_AI_USAGE_AUDIO_CACHE_READ_INPUT_TOKENS: Final = "gen_ai.usage.audio.cache_read.input_tokens"
+GEN_AI_USAGE_TEXT_OUTPUT_TOKENS: Final = "gen_ai.usage.text.output_tokens"
+GEN_AI_USAGE_IMAGE_OUTPUT_TOKENS: Final = "gen_ai.usage.image.output_tokens"
+GEN_AI_USAGE_AUDIO_OUTPUT_TOKENS: Final = "gen_ai.usage.audio.output_tokens"
 
 GEN_AI_SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
 GEN_AI_INPUT_MESSAGES: Final = "gen_ai.input.messages"
 GEN_AI_OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 GEN_AI_TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
 
+GEN_AI_TOOL_NAME: Final = "gen_ai.tool.name"
+GEN_AI_TOOL_TYPE: Final = "gen_ai.tool.type"
+GEN_AI_TOOL_CALL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
+GEN_AI_TOOL_CALL_RESULT: Final = "gen_ai.tool.call.result"
+
+# Only with OpenAI's own API, its name at Azure included: others that speak it have other tiers.
+OPENAI_API_TYPE: Final = "openai.api.type"
 OPENAI_REQUEST_SERVICE_TIER: Final = "openai.request.service_tier"
 OPENAI_RESPONSE_SERVICE_TIER: Final = "openai.response.service_tier"
 OPENAI_RESPONSE_SYSTEM_FINGERPRINT: Final = "openai.response.system_fingerprint"
 
+AWS_BEDROCK_GUARDRAIL_ID: Final = "aws.bedrock.guardrail.id"
+
 SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"
 ERROR_TYPE: Final = "error.type"
+EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_MESSAGE: Final = "exception.message"
 HTTP_RESPONSE_STATUS_CODE: Final = "http.response.status_code"
+
+# Metrics, unlike attributes, by their released names, those of v1.41.1. The conventions' main branch calls
+# them gen_ai.client.inference.duration and .time_to_first_chunk, and splits the tokens into counters
+# gen_ai.client.inference.usage.*; nothing released does. A metric is only of use beside the same one of
+# other instrumentations, which make it for the calls that we leave to them, and on dashboards made for it:
+# under another name we would be a gap there. OpenTelemetry's own for Python (opentelemetry-util-genai 1.3)
+# has these.
+GEN_AI_CLIENT_OPERATION_DURATION: Final = "gen_ai.client.operation.duration"
+GEN_AI_CLIENT_OPERATION_TIME_TO_FIRST_CHUNK: Final = "gen_ai.client.operation.time_to_first_chunk"
+GEN_AI_CLIENT_TOKEN_USAGE: Final = "gen_ai.client.token.usage"  # noqa: S105 - no secret
+GEN_AI_TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105
+REWIND_CALLS: Final = "rewind.calls"
+
+# Events.
+DETAILS_EVENT: Final = "gen_ai.client.inference.operation.details"
+EXCEPTION_EVENT: Final = "gen_ai.client.operation.exception"
 
 # Ours. No name may be a dotted beginning of another: Phoenix turns the dots into nested objects.
 REWIND_CACHE_DECISION: Final = "rewind.cache.decision"
@@ -58,6 +97,10 @@ REWIND_MODE: Final = "rewind.mode"
 REWIND_SESSION_ID: Final = "rewind.session.id"
 REWIND_STEP: Final = "rewind.step"
 REWIND_FINGERPRINT: Final = "rewind.fingerprint"
+REWIND_DRIFT_STEP: Final = "rewind.drift.step"
+REWIND_DIVERGENCE_PATHS: Final = "rewind.divergence.paths"
+REWIND_DIVERGENCE_SOURCE_STEP: Final = "rewind.divergence.source_step"
+REWIND_DIVERGENCE_CAUSE_STEP: Final = "rewind.divergence.cause_step"
 REWIND_SOURCE_SESSION_ID: Final = "rewind.source.session.id"
 REWIND_SOURCE_STEP: Final = "rewind.source.step"
 REWIND_RECORDED_USAGE_INPUT_TOKENS: Final = "rewind.recorded.usage.input_tokens"

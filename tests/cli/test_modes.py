@@ -16,7 +16,8 @@ PROGRAM = """
     import httpx2
     said = "hello"
     for turn in range(3):
-        body = {"model": "m", "messages": [{"role": "user", "content": f"{turn} {said} {' '.join(sys.argv[2:])}"}]}
+        asked = f"{turn} {said} {' '.join(sys.argv[2:])}"
+        body = {"model": "m", "messages": [{"role": "user", "content": asked}]}
         answer = httpx2.post(sys.argv[1], json=body)
         said = answer.json()["choices"][0]["message"]["content"][:20]
         print(said)
@@ -137,6 +138,25 @@ def test_a_replay_holds_back_the_hosts_that_were_recorded(rewind_run, provider, 
     for mode in ("--replay", "--fork"):
         done = rewind_run(mode, "last", *program)
         assert (done.returncode, done.stdout) == (0, recorded.stdout)
+
+
+def test_also_those_of_a_replay_and_of_a_session_inside(rewind_run, provider, tmp_path):
+    source = """
+        import sys
+        import httpx2
+        import rewind_auto
+        with rewind_auto.session("inner"):
+            body = {"model": "m", "messages": [{"role": "user", "content": sys.argv[2]}]}
+            print(httpx2.post(sys.argv[1], json=body).status_code)
+    """
+    (tmp_path / "program.py").write_text(textwrap.dedent(source))
+    program = (sys.executable, "program.py", f"{provider.url}/v1/chat/completions")
+    rewind_run("--hosts", "127.0.0.1", "--name", "outer", *program, "hello")
+    assert rewind_run("--replay", "outer", "--name", "again", *program, "hello").returncode == 0
+    sent = len(provider.requests)
+    for ref in ("inner", "again"):
+        assert rewind_run("--replay", ref, *program, "something else").returncode == 86
+    assert len(provider.requests) == sent
 
 
 def test_sessions_tell_where_they_come_from(run, launcher, environ, rewind_run):

@@ -15,7 +15,7 @@ CHAT = "/v1/chat/completions"
 @pytest.fixture
 def tool():
     with Server() as running:
-        running.on("/weather", lambda seen: answer(f"sunny {len(running.seen)}"))
+        running.on("/weather", lambda _: answer(f"sunny {len(running.seen)}"))
         yield running
 
 
@@ -75,7 +75,8 @@ def test_a_cache_leaves_them_alone(trial, server, tool, driver):
 
 def test_all_hosts(trial, server, tool, driver):
     trial.options["tool_hosts"] = ("all",)
-    assert [step.kind for step in trial.check(agent(driver, server, tool))] == [Kind.LLM, Kind.TOOL, Kind.TOOL]
+    steps = trial.check(agent(driver, server, tool))
+    assert [step.kind for step in steps] == [Kind.LLM, Kind.TOOL, Kind.TOOL]
 
 
 def test_not_asked_for_they_are_not_seen(trial, server, tool, driver):
@@ -86,7 +87,7 @@ def test_not_asked_for_they_are_not_seen(trial, server, tool, driver):
 
 def test_chosen_by_a_predicate(trial, server, tool, driver):
     class Weather:
-        def is_llm_call(self, request):
+        def is_llm_call(self, _):
             return False
 
         def is_tool_call(self, request):
@@ -94,17 +95,18 @@ def test_chosen_by_a_predicate(trial, server, tool, driver):
 
     trial.options["tool_hosts"] = ()
     trial.predicates = Weather()
-    assert [step.kind for step in trial.check(agent(driver, server, tool))] == [Kind.LLM, Kind.TOOL, Kind.TOOL]
+    steps = trial.check(agent(driver, server, tool))
+    assert [step.kind for step in steps] == [Kind.LLM, Kind.TOOL, Kind.TOOL]
 
 
 def test_a_predicate_that_raises_counts_as_false(trial, server, tool, driver, capfd, monkeypatch):
     monkeypatch.setattr(guard, "_seen", set())
 
     class Broken:
-        def is_llm_call(self, request):
+        def is_llm_call(self, _):
             return False
 
-        def is_tool_call(self, request):
+        def is_tool_call(self, _):
             raise ValueError("mistake")
 
     trial.options["tool_hosts"] = ()

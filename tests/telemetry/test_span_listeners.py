@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rewind_auto.telemetry.provider import ExportPlan, plan, traces_url
+from rewind_auto.telemetry.provider import plan
+from rewind_auto.telemetry.signals import TRACES, ExportPlan, signal_url
 
 if TYPE_CHECKING:
     from otlp_sink import OtlpSink
@@ -26,7 +27,7 @@ OTLP = ExportPlan(("otlp",))
         (None, {"OTEL_TRACES_EXPORTER": "otlp"}, OTLP),
         (None, {"OTEL_TRACES_EXPORTER": "console"}, ExportPlan(("console",))),
         (None, {"OTEL_TRACES_EXPORTER": "otlp, console"}, ExportPlan(("otlp", "console"))),
-        (None, {"OTEL_TRACES_EXPORTER": "zipkin"}, None),
+        (None, {"OTEL_TRACES_EXPORTER": "zipkin"}, ExportPlan(("zipkin",))),
         (None, {"OTEL_TRACES_EXPORTER": "otlp,none"}, None),
         (None, {"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, None),
         (None, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, OTLP),
@@ -56,7 +57,7 @@ def test_what_asks_for_export(otlp: str | None, environ: dict[str, str], expecte
     ],
 )
 def test_the_url_of_the_traces_signal(given: str, full: str) -> None:
-    assert traces_url(given) == full
+    assert signal_url(TRACES, given) == full
 
 
 # --- nobody
@@ -73,7 +74,7 @@ def test_without_a_listener_nothing_is_imported_and_nothing_is_spent(program: Pr
         best = 1.0
         for _ in range(20):
             began = time.perf_counter()
-            for _ in range(10_000): source.tracer()
+            for _ in range(10_000): source.current()
             best = min(best, time.perf_counter() - began)
         print(best / 10_000 * 1e6)
         """
@@ -305,7 +306,7 @@ async def one(step):
     assert not trace.get_current_span().get_span_context().is_valid
     span.end(SpanEnd("record"))
 async def main():
-    await asyncio.gather(*(one(step) for step in range(20)))
+    await asyncio.gather(*(one(step) for step in range(1, 21)))
     try:
         with start(99).activate():
             raise RuntimeError
@@ -313,7 +314,7 @@ async def main():
         pass
     assert not trace.get_current_span().get_span_context().is_valid
 asyncio.run(main())
-assert sorted(steps()) == list(range(20))
+assert sorted(steps()) == list(range(1, 21))
 assert not any(span.events for span in seen.get_finished_spans())
 """
     )

@@ -14,7 +14,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
-from rewind_auto.telemetry.spans import CallSpan, SpanEnd, SpanStart, Tracing
+from rewind_auto.telemetry.call_span import CallSpan
+from rewind_auto.telemetry.spans import SpanEnd, SpanStart, Tracing
 
 if TYPE_CHECKING:
     from offline_provider import OfflineProvider
