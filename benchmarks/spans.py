@@ -11,18 +11,27 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace import ReadableSpan, Span, TracerProvider
+from opentelemetry.sdk.trace.export import (
+    BatchSpanProcessor,
+    SimpleSpanProcessor,
+    SpanExporter,
+    SpanExportResult,
+)
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
-from benchmarks.harness import Pair, Row, Run, batches, pair
+from benchmarks.harness import Row, Run, batches, pair
 from benchmarks.scene import ANSWER, ANSWER_HEADERS, HEADERS, URL, Agent, Caller, Pool, question
 from rewind_auto.core.model import Fingerprint, Head, Recording, Request, Session, Step
 from rewind_auto.describe import Description, route_of
 from rewind_auto.telemetry.spans import Tracing
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
 
 _RECORDED = 120.0  # µs
 _NOBODY = 15.0
@@ -60,7 +69,8 @@ def _alone(run: Run, provider: TracerProvider) -> Iterator[Row]:
     rounds = run.rounds(400)
 
     found = pair(rounds, _block(lambda: None), _block(ours))
-    yield Row("span, nobody listens: CPU added to a call", _over(found), "µs", _NOBODY, detail=found.detail)
+    nobody = median(b - a for a, b in zip(found.plain, found.other, strict=True))
+    yield Row("span, nobody listens: CPU added to a call", nobody * 1e6, "µs", _NOBODY, detail=found.detail)
 
     bare, count = _bare(ours, provider)
     _listen(provider)
@@ -70,17 +80,12 @@ def _alone(run: Run, provider: TracerProvider) -> Iterator[Row]:
         _listen(None)
     yield Row(
         "span, with SDK and exporter: CPU over a bare span",
-        _over(found),
+        found.added * 1e6,
         "µs",
         _BARE,
         note=f"{found.note}, {count} attributes",
         detail=found.detail,
     )
-
-
-def _over(found: Pair) -> float:
-    """Median of what the other variant took more, round by round, in µs."""
-    return median(b - a for a, b in zip(found.plain, found.other, strict=True)) * 1e6
 
 
 def _telemetry(tracing: Tracing) -> Callable[[], None]:
@@ -105,16 +110,13 @@ def _telemetry(tracing: Tracing) -> Callable[[], None]:
 
 def _bare(ours: Callable[[], None], provider: TracerProvider) -> tuple[Callable[[], None], int]:
     """The same span made by hand with the attributes at hand, and how many these are."""
-    kept = InMemorySpanExporter()
-    looking = TracerProvider()
-    started: list[dict[str, object]] = []
-    looking.add_span_processor(_Looking(started, kept))
-    _listen(looking)
+    watched, looking = TracerProvider(), _Looking()
+    watched.add_span_processor(looking)
+    _listen(watched)
     ours()
     _listen(None)
-    (span,) = kept.get_finished_spans()
-    whole = dict(span.attributes or {})
-    first = {name: whole[name] for name in started[0]}
+    (span,) = looking.kept.get_finished_spans()
+    whole, first = dict(span.attributes or {}), looking.first
     rest = {name: value for name, value in whole.items() if name not in first}
     tracer = provider.get_tracer("bare", "1")
 
@@ -126,21 +128,18 @@ def _bare(ours: Callable[[], None], provider: TracerProvider) -> tuple[Callable[
     return bare, len(whole)
 
 
-class _Looking(BatchSpanProcessor):
+class _Looking(SimpleSpanProcessor):
     """Remembers which attributes a span had at its start."""
 
-    def __init__(self, started: list[dict[str, object]], kept: InMemorySpanExporter) -> None:
-        super().__init__(kept)
-        self._started = started
-        self._kept = kept
+    def __init__(self) -> None:
+        self.kept = InMemorySpanExporter()
+        self.first: dict[str, Any] = {}
+        super().__init__(self.kept)
 
-    def on_start(self, span: ReadableSpan, parent_context: object = None) -> None:
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Look."""
-        self._started.append(dict(span.attributes or {}))
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Keep."""
-        self._kept.export([span])
+        super().on_start(span, parent_context)
+        self.first = dict(span.attributes or {})
 
 
 def _block(call: Callable[[], None]) -> Callable[[], float]:

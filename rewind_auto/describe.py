@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from rewind_auto.core import guard, redact
 from rewind_auto.core.address import port_of
 from rewind_auto.core.decode import decode
-from rewind_auto.core.model import Decision, Head, Recording, Request, Step
+from rewind_auto.core.model import Decision, Fingerprint, Head, Recording, Request, Step
 from rewind_auto.providers import reading, registry, wire
 from rewind_auto.providers.hosts import provider_of
 from rewind_auto.providers.info import RequestInfo, ResponseInfo
@@ -81,13 +81,14 @@ def ended(route: Route, head: Head, body: bytes) -> bool:
 class Description:
     """What is known of one call, as it goes on."""
 
-    __slots__ = ("_asked", "_request", "_wants_content", "route", "span")
+    __slots__ = ("_asked", "_fingerprint", "_request", "_wants_content", "route", "span")
 
     def __init__(self, route: Route, request: Request) -> None:
         self.route = route
         self.span: CallSpan | None = None
         self._request = request
         self._asked: RequestInfo | None = None
+        self._fingerprint: Fingerprint | None = None  # as the span knows it
         self._wants_content = False
 
     def asked(self) -> RequestInfo:
@@ -105,6 +106,7 @@ class Description:
         if self.route.operation is None or not tracing.listening:
             return
         function = self.route is FUNCTION
+        self._fingerprint = step.fingerprint
         host, port = (None, 0) if function else _server(self._request.url)
         asked = self.asked()
         attributes = self._openai(asked.attributes())
@@ -172,23 +174,25 @@ class Description:
         error_type, message = _error(step, recording, answered)
         if message:
             message = redact.text(message, self._secrets())
-        outcome = SpanEnd(
-            decision=step.decision.value,
-            step=step.step or None,  # a hit has its number and its fingerprint by now
-            fingerprint=str(step.fingerprint) if step.fingerprint else None,
-            match=step.match.value if step.match else None,
-            source_session=step.source.session if step.source else None,
-            source_step=step.source.step if step.source else None,
-            link=_linked(link),
-            status=step.status,
-            error_type=error_type,
-            error_message=message,
-            time_to_first_chunk=self._first_chunk(step, recording),
-            duration=recording.end_us / 1e6,
-            usage=answered.usage,
-            response_attributes=self._openai(answered.attributes()),
-            divergence=_divergence(step) if step.detail else None,
-        )
+        # A field after the other: given as keywords, those that nothing is known of would take the longest.
+        outcome = SpanEnd(step.decision.value)
+        outcome.status = step.status
+        outcome.duration = recording.end_us / 1e6
+        outcome.usage = answered.usage
+        outcome.response_attributes = self._openai(answered.attributes())
+        outcome.time_to_first_chunk = self._first_chunk(step, recording)
+        outcome.error_type, outcome.error_message = error_type, message
+        outcome.step = step.step or None  # a hit has its number and its fingerprint by now
+        if step.fingerprint is not self._fingerprint:
+            outcome.fingerprint = str(step.fingerprint)
+        if step.match:
+            outcome.match = step.match.value
+        if step.source:
+            outcome.source_session, outcome.source_step = step.source.session, step.source.step
+        if link:
+            outcome.link = _linked(link)
+        if step.detail:
+            outcome.divergence = _divergence(step)
         if self._wants_content:
             for name, source in self._content(answered, recording).items():
                 setattr(outcome, name, source)

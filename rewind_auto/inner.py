@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
     from rewind_auto.modes.run import Run
 
+    _Start = Callable[[threading.Thread], None]
+
 _current: ContextVar[Opened] = ContextVar("rewind_session")
 _opened: list[Opened] = []
-_original: list[Callable[[threading.Thread], None]] = []
+_before: list[_Start] = []  # `Thread.start` as it was, and ours in its place
 _STARTED_IN = "_rewind_session"
 _lock = threading.Lock()
 
@@ -39,9 +41,9 @@ def enter(run: Run | None) -> Opened:
     opened = Opened(run, current())
     with _lock:
         _opened.append(opened)
-        if threading.Thread.start is not _start:
-            _original.append(threading.Thread.start)
-            threading.Thread.start = _start  # type: ignore[method-assign, assignment]
+        if threading.Thread.start not in _before[1:]:
+            _before[:] = _noting(threading.Thread.start)
+            threading.Thread.start = _before[1]  # type: ignore[method-assign, assignment]
     opened.token = _current.set(opened)
     return opened
 
@@ -50,8 +52,8 @@ def leave(opened: Opened) -> None:
     """The end of what `enter` began."""
     with _lock:
         _opened.remove(opened)
-        if not _opened and threading.Thread.start is _start:
-            threading.Thread.start = _original.pop()  # type: ignore[method-assign, assignment]
+        if not _opened and threading.Thread.start in _before[1:]:
+            threading.Thread.start = _before[0]  # type: ignore[method-assign, assignment]
     # Entered in one context and left in another, as fixtures of pytest-asyncio are, it is that context's end.
     with suppress(ValueError):
         _current.reset(opened.token)
@@ -67,10 +69,17 @@ def current() -> Opened | None:
     return found
 
 
-def _start(thread: threading.Thread) -> None:
-    """``Thread.start`` while a session is open: a thread takes no context along: it notes where it began."""
-    setattr(thread, _STARTED_IN, current())
-    _original[-1](thread)
+def _noting(start: _Start) -> tuple[_Start, _Start]:
+    """``Thread.start``, and one that notes where the thread began, for a thread takes no context along.
+
+    Made anew each time: another tool's wrapper around an earlier one may be what it goes on to.
+    """
+
+    def noting(thread: threading.Thread) -> None:
+        setattr(thread, _STARTED_IN, current())
+        start(thread)
+
+    return start, noting
 
 
 def is_looked_up() -> bool:

@@ -126,6 +126,8 @@ class Runtime:
             mode=own.mode,
             started_at=time.time(),
             command=own.command,
+            llm_hosts=own.llm_hosts,
+            tool_hosts=own.tool_hosts,
             pid=own.pid,
         )
         settings = replace(self.settings, source=None)
@@ -155,6 +157,8 @@ class Runtime:
             mode=mode,
             started_at=time.time(),
             command=self.run.session.command,
+            llm_hosts=self.settings.llm_hosts,
+            tool_hosts=self.settings.tool_hosts,
             pid=os.getpid(),
         )
         return Run(self, settings, session, outer=outer, named=bool(name))

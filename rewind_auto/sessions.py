@@ -15,6 +15,7 @@ from rewind_auto.modes.run import Run
 
 _lock = threading.Lock()
 _installed = 0  # sessions open now that installed the agent because nobody had
+_standing_by: driver.ProcessDriver | None = None  # the driver that came of it
 
 
 class session:  # noqa: N801 - used as a function, as `contextlib.suppress` is
@@ -77,12 +78,17 @@ class session:  # noqa: N801 - used as a function, as `contextlib.suppress` is
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        opened, token, guest = self._opened.pop()
+        opened, token, guest = self._opened.pop(self._place())
         inner.leave(opened)
         lane.resume(token)
         if opened.run is not None:
             opened.run.finish()
         _release(guest)
+
+    def _place(self) -> int:
+        """Which entering ends here: the one that is current, since two tasks may be in the same object."""
+        current = inner.current()
+        return next((at for at, entered in enumerate(self._opened) if entered[0] is current), -1)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -124,20 +130,23 @@ def _switched_off() -> bool:
 
 def _ensure_installed() -> bool:
     """Install the agent, if nobody has, to leave alone what is in no session. Whether that was done."""
-    global _installed
+    global _installed, _standing_by
     with _lock:
         if _switched_off() or (is_installed() and not _installed):
             return False
         if not _installed:
             stand_by()
+            _standing_by = driver.current()
         _installed += 1
         return True
 
 
 def _release(guest: bool) -> None:  # noqa: FBT001 - what `_ensure_installed` returned
-    global _installed
+    global _installed, _standing_by
     if guest:
         with _lock:
             _installed -= 1
             if not _installed:
-                uninstall()
+                ours, _standing_by = _standing_by, None
+                if driver.current() is ours:  # else the program has installed it meanwhile, for good
+                    uninstall()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,7 +16,7 @@ from rewind_auto.core.errors import RewindError
 from rewind_auto.core.model import Session
 from rewind_auto.store import header, open_store
 
-_MARK = b'{"format":"rewind-auto"'
+_MARK = re.compile(rb'\s*\{\s*"format"\s*:\s*"rewind-auto"')
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +62,7 @@ def _entries(name: str, called: str | None) -> Iterator[jsonl.Entry]:
     except OSError as error:
         raise RewindError(f"cannot read {name}: {error.strerror}") from None
     try:
-        if data.lstrip().startswith(_MARK):
+        if _MARK.match(data):
             yield from jsonl.read(data.splitlines())
         else:
             session, steps = cassette.read(Path(called or name), data)

@@ -28,8 +28,13 @@ from rewind_auto.core.model import (
     Step,
     StepRef,
 )
+from rewind_auto.providers.hosts import parse_host
+from rewind_auto.values import ALL_HOSTS
 
 FORMAT, VERSION = "rewind-auto", 1
+
+_STATUSES = ("running", "completed", "interrupted", "diverged")
+_YEAR_10000 = 253_402_300_800  # seconds since the epoch: what comes then has no date in Python
 
 _STEP = (
     *(
@@ -74,6 +79,7 @@ def read(text: Iterable[bytes]) -> Iterator[Entry]:
     """
     session: Session | None = None
     steps: list[tuple[Step, Recording | None]] = []
+    numbers: set[int] = set()
     for number, line in enumerate(text, start=1):
         if not line.strip():
             continue
@@ -84,17 +90,24 @@ def read(text: Iterable[bytes]) -> Iterator[Entry]:
             elif "session" in value:
                 if session is not None:
                     yield session, steps
-                session, steps = _session_in(value["session"]), []
+                session, steps, numbers = _session_in(value["session"]), [], set()
             elif session is None:
                 raise ValueError("a step before any session")
             else:
-                steps.append(_step_in(session.id, value["step"]))
+                steps.append(_another(numbers, *_step_in(session.id, value["step"])))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, RewindError):
                 raise
             raise FormatError(f"line {number}: {_said(error)}") from None
     if session is not None:
         yield session, steps
+
+
+def _another(numbers: set[int], step: Step, recording: Recording | None) -> tuple[Step, Recording | None]:
+    if step.step in numbers:
+        raise ValueError(f"step {step.step} is there twice")
+    numbers.add(step.step)
+    return step, recording
 
 
 def _check(value: Any) -> None:
@@ -121,11 +134,14 @@ def _session_out(session: Session) -> dict[str, Any]:
 def _session_in(value: dict[str, Any]) -> Session:
     session = Session(_hex(value["id"]), mode=Mode(value["mode"]))
     session.name, session.status = _text(value["name"]), _text(value["status"])
+    if session.status not in _STATUSES:
+        raise ValueError(f"{session.status!r} is no status of a session")
     for name in _SESSION[3:]:
         setattr(session, name, _checked(name, value.get(name)))
     session.command = tuple(map(_text, value["command"]))
     session.llm_hosts, session.tool_hosts = (
-        tuple(map(_text, value.get(name, ()))) for name in ("llm_hosts", "tool_hosts")
+        tuple(map(read, value.get(name, ())))
+        for name, read in (("llm_hosts", _host), ("tool_hosts", _tool_host))
     )
     return session
 
@@ -144,7 +160,7 @@ def _step_out(step: Step, recording: Recording | None) -> dict[str, Any]:
 
 def _step_in(session_id: str, value: dict[str, Any]) -> tuple[Step, Recording | None]:
     step = Step(
-        session_id, _natural(value["step"]), kind=Kind(value["kind"]), decision=Decision(value["decision"])
+        session_id, _positive(value["step"]), kind=Kind(value["kind"]), decision=Decision(value["decision"])
     )
     step.match = Match(value["match"]) if "match" in value else None
     for name in _STEP[1:]:
@@ -254,16 +270,46 @@ def _text(value: Any) -> str:
     return value
 
 
+def _url(value: Any) -> str:
+    _text(value).encode()  # no half of a character, which nothing could print
+    return str(value)
+
+
 def _natural(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 1 << 62:
         raise ValueError(f"{value!r} is no count")
     return value
 
 
+def _positive(value: Any) -> int:
+    if _natural(value) < 1:
+        raise ValueError(f"{value!r} is no number of a step")
+    return int(value)
+
+
 def _number(value: Any) -> float:
     if type(value) not in (int, float) or value - value != 0:
         raise ValueError(f"{value!r} is no number")
     return float(value)
+
+
+def _time(value: Any) -> float:
+    if not 0 <= _number(value) < _YEAR_10000:
+        raise ValueError(f"{value!r} is no time")
+    return float(value)
+
+
+def _usage(value: Any) -> dict[str, int]:
+    return {name: _natural(count) for name, count in _object(value).items()}
+
+
+def _host(value: Any) -> str:
+    parse_host(_text(value))
+    return str(value)
+
+
+def _tool_host(value: Any) -> str:
+    return ALL_HOSTS if value == ALL_HOSTS else _host(value)
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -280,8 +326,11 @@ def _hex(value: Any) -> str:
 
 _KINDS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("status", "fork_step", "chunks", "inside"), _natural),
-    **dict.fromkeys(("started_at", "ended_at", "duration_ms", "first_chunk_ms"), _number),
-    **dict.fromkeys(("usage", "detail"), _object),
+    **dict.fromkeys(("started_at", "ended_at"), _time),
+    **dict.fromkeys(("duration_ms", "first_chunk_ms"), _number),
+    "url": _url,
+    "usage": _usage,
+    "detail": _object,
     **dict.fromkeys(("stream", "complete"), bool),
     **dict.fromkeys(("parent", "outer"), _hex),
 }

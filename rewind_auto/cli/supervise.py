@@ -51,6 +51,8 @@ def replay(settings: Settings, command: Sequence[str], overrides: Mapping[str, s
         parent=source.id,
         started_at=time.time(),
         command=tuple(command),
+        llm_hosts=tuple(dict.fromkeys((*settings.llm_hosts, *source.llm_hosts))),
+        tool_hosts=tuple(dict.fromkeys((*settings.tool_hosts, *source.tool_hosts))),
         pid=os.getpid(),
     )
     environ = launch.environment(os.environ, {**overrides, "REWIND_FROM": pinned, **hosts(settings, source)})

@@ -85,7 +85,8 @@ def known_class(fault: Fault, namespaces: Iterable[Any], bases: tuple[type, ...]
     Looked up by name below ``bases``, never imported: a store's data cannot choose a class freely.
     """
     places = [builtins] if fault.module == "builtins" else list(namespaces)
-    bases = (OSError, ValueError, RuntimeError, TypeError) if fault.module == "builtins" else bases
+    if fault.module == "builtins" and Exception not in bases:
+        bases = (OSError, ValueError, RuntimeError, TypeError)
     for namespace in places:
         cls = getattr(namespace, fault.name, None)
         if isinstance(cls, type) and issubclass(cls, bases):
@@ -106,10 +107,13 @@ def revive(cls: Any, fault: Fault) -> BaseException:
         try:
             error: BaseException = cls(*args)
             said = str(error)
-        except (TypeError, AttributeError):
+        except Exception:  # noqa: BLE001, S112 - a constructor of somebody's, made for other arguments
             continue
         if said == fault.message:
             return error
-    error = cls.__new__(cls)
+    try:
+        error = cls.__new__(cls)
+    except Exception:  # noqa: BLE001 - as above
+        return RuntimeError(f"{fault.module}.{fault.name}: {fault.message}")
     error.args = (fault.message,)
     return error

@@ -45,16 +45,43 @@ def dump(value: Any) -> bytes:
     """A value as JSON that `load` gives back with its type.
 
     Raises:
-        UntypedError: it is, or has in it, something of another kind.
+        UntypedError: it is, or has in it, something of another kind, or cannot be written: it is part of
+            itself, or a number of thousands of digits.
     """
-    return json.dumps(_dump(value, loose=False), ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8", "surrogatepass"
-    )
+    try:
+        text = json.dumps(_dump(value, loose=False), ensure_ascii=False, separators=(",", ":"))
+    except UntypedError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a model may have serializers of its own
+        raise UntypedError(f"cannot be written: {type(error).__name__}: {error}") from None
+    return text.encode("utf-8", "surrogatepass")
 
 
 def identity(value: Any) -> bytes:
     """A value as JSON that is equal for equal values; of what cannot be written only its class counts."""
-    return json.dumps(_dump(value, loose=True), sort_keys=True, separators=(",", ":")).encode()
+    try:
+        return _identity(_dump(value, loose=True))
+    except Exception:  # noqa: BLE001 - as in `dump`
+        parts = value if type(value) is dict else {"": value}
+        return _identity({str(name): _of_a_part(part) for name, part in parts.items()})
+
+
+def tells_apart(identity: bytes) -> bool:
+    """Whether an identity has all of the value in it: of nothing only the class."""
+    return b'{"$":"object"' not in identity  # in a text the quotes are escaped
+
+
+def _of_a_part(value: Any) -> Any:
+    try:
+        dumped = _dump(value, loose=True)
+        _identity(dumped)
+    except Exception:  # noqa: BLE001 - as in `dump`
+        return {"$": "object", "c": type(value).__qualname__}
+    return dumped
+
+
+def _identity(dumped: Any) -> bytes:
+    return json.dumps(dumped, sort_keys=True, separators=(",", ":")).encode()
 
 
 def load(data: bytes, home: Mapping[str, Any]) -> Any:
@@ -70,7 +97,7 @@ def load(data: bytes, home: Mapping[str, Any]) -> Any:
     """
     try:
         return _load(json.loads(data.decode("utf-8", "surrogatepass")), home)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         if isinstance(error, UntypedError):
             raise
         raise UntypedError(f"cannot be read: {type(error).__name__}: {error}") from None
@@ -106,11 +133,20 @@ def _dump_object(value: Any, cls: type, *, loose: bool) -> Any:
     if kind == "enum":
         return {**named, "v": value.name}
     if kind == "model":
-        return {**named, "v": value.model_dump(mode="json")}
+        return {**named, "v": _dump_model(value, loose=loose)}
     if kind == "namedtuple":
         return {**named, "v": [_dump(item, loose=loose) for item in value]}
     fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if hasattr(value, f.name)}
     return {**named, "v": {name: _dump(item, loose=loose) for name, item in fields.items()}}
+
+
+def _dump_model(value: Any, *, loose: bool) -> Any:
+    if loose:
+        return value.model_dump(mode="json", serialize_as_any=True)  # fields of a subclass count too
+    dumped = value.model_dump(mode="json", by_alias=True, round_trip=True)
+    if type(value).model_validate(dumped) != value:  # a secret, a value in a field of any type
+        raise UntypedError(f"{type(value).__qualname__} is another one after it was written as JSON")
+    return dumped
 
 
 def _load(value: Any, home: Mapping[str, Any]) -> Any:

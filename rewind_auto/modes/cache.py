@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from rewind_auto.calls import LiveCall, ServedCall
-from rewind_auto.core import guard
+from rewind_auto.core import guard, typed
 from rewind_auto.core.errors import StoreBusyError, StoreError
 from rewind_auto.core.model import FUNCTIONS, Decision, Fingerprint, Kind, Match, Request, Step
 from rewind_auto.core.seam import Pauses
@@ -33,7 +33,7 @@ class Cache:
         if upgrade:
             return None
         step, description = run.describe(request)
-        if step.kind is Kind.LLM or request.library == FUNCTIONS:
+        if step.kind is Kind.LLM or (request.library == FUNCTIONS and _is_known(request)):
             try:
                 served = yield from self._served(step, description, request)
             except StoreBusyError:
@@ -66,3 +66,14 @@ class Cache:
         digest = step.fingerprint.exact if match is Match.EXACT else step.fingerprint.canonical
         ttl = min((limit for limit in (ttl, run.settings.cache_ttl) if limit), default=None)
         return run.store.reuse(step, digest, match, since=time.time() - ttl if ttl else 0.0)
+
+
+def _is_known(request: Request) -> bool:
+    """Whether a function is asked by nothing but values: of an object, the class does not say which one it is."""
+    if typed.tells_apart(request.body):
+        return True
+    name = request.url.removeprefix("call:")
+    guard.warn_once(
+        f"cache {name}", f"{name} is not served from the cache: an argument is an object; give it a key"
+    )
+    return False

@@ -8,7 +8,7 @@ from rewind_auto.calls import LiveCall, ServedCall
 from rewind_auto.core import guard
 from rewind_auto.core.cut import snapped
 from rewind_auto.core.errors import StoreError
-from rewind_auto.core.model import Decision, Request, Step
+from rewind_auto.core.model import Decision, Request, Session, Step
 from rewind_auto.core.seam import Pauses
 from rewind_auto.describe import Description
 from rewind_auto.modes.run import REPLAY_PATIENCE
@@ -22,15 +22,22 @@ if TYPE_CHECKING:
 class Fork:
     """Serves the source's steps before the cut, each once. The rest goes out and is recorded.
 
-    The cut is the step that was asked for, or the first call that was not recorded.
+    The cut is the step that was asked for, or the first call that was not recorded. A session inside has its
+    own cut at the time of this one.
+
+    Attributes:
+        left: when, in seconds since the epoch as it was recorded, the source is left; None: not before its end.
     """
 
     def __init__(self, run: Run) -> None:
         self._run = run
         ref, self._cut = split_fork(run.settings.source or "")
         self._source = run.source = Source(run, ref or None)
+        around = run.outer.strategy if run.outer is not None and not ref else None
+        self._around = around if isinstance(around, Fork) else None
         self._unused = 1  # every step of the source below this is used
         self._live = False  # nothing more is looked up
+        self.left: float | None = None
 
     def begin(self, request: Request, *, upgrade: bool) -> Pauses[LiveCall | ServedCall | None]:
         """Serve a request, or let it out.
@@ -39,8 +46,7 @@ class Fork:
             RewindReplayDivergenceError: there is no source: to send everything is not what was asked for.
         """
         run = self._run
-        if not run.joined:
-            yield from self._join(request)
+        yield from self.join(request)
         if upgrade:
             return None
         step, description = run.describe(request)
@@ -54,22 +60,41 @@ class Fork:
                 self._missed(step)
         return call
 
-    def _join(self, request: Request) -> Pauses[None]:
+    def join(self, request: Request) -> Pauses[None]:
+        """Find the source and the cut, and make the session known. Done once."""
         run = self._run
+        if run.joined:
+            return
         source = yield from self._source.find(request)
+        if self._around is not None:
+            yield from self._around.join(request)
         if source is None:
             self._live = True
-        elif self._cut is not None:
-            asked = self._cut
-            self._cut = snapped(asked, run.store.timings(source.id, asked))
-            if self._cut != asked:
-                guard.warn_once(
-                    f"cut {run.session.id}",
-                    f"fork: a call was under way when step {asked} of {source.name} began:"
-                    f" the fork is at step {self._cut}",
-                )
+        else:
+            self._place_cut(source)
             run.session.fork_step = self._cut
         yield from run.runtime.patiently(run.join, REPLAY_PATIENCE)
+
+    def _place_cut(self, source: Session) -> None:
+        self.left = self._around.left if self._around is not None else None
+        if self._cut is None and self.left is None:
+            return
+        timings = self._run.store.timings(source.id)
+        asked = self._cut or next((call.step for call in timings if call.began >= (self.left or 0.0)), None)
+        if asked is None:
+            return
+        self._cut = snapped(asked, timings)
+        if self._cut != asked:
+            guard.warn_once(
+                f"cut {self._run.session.id}",
+                f"fork: a call was under way when step {asked} of {source.name} began:"
+                f" the fork is at step {self._cut}",
+            )
+        began = next((call.began for call in timings if call.step == self._cut), None)
+        if self.left is None:
+            self.left = 0.0 if began is None and self._cut == 1 else began
+        elif began is not None:
+            self.left = min(self.left, began)
 
     def _served(self, step: Step, description: Description, request: Request) -> Pauses[ServedCall | None]:
         run, source = self._run, self._source.session
@@ -93,7 +118,7 @@ class Fork:
         """A call that was looked up in vain: without a cut to wait for, everything from here on is live."""
         run, source = self._run, self._source.session
         if self._cut is None:
-            self._live = True
+            self._live, self.left = True, 0.0
             run.runtime.behind.submit(lambda: run.store.note_fork(run.session.id, step.step))
         elif source is not None and step.fingerprint and not run.store.has(source.id, step.fingerprint.exact):
             guard.warn_once(

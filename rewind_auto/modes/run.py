@@ -64,7 +64,8 @@ class Run:
         self.lanes = Lanes()
         self.joined = False
         self._diverged: list[str] = []
-        self.begin = _strategy(self).begin
+        self.strategy = _strategy(self)
+        self.begin = self.strategy.begin
 
     @property
     def looks_up(self) -> bool:

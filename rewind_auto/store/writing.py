@@ -119,6 +119,8 @@ class Writer(StoreFile):
         with self._connection.writing as db:
             if self._key(db, session.id) is not None:
                 return False
+            if session.outer is not None and self._key(db, session.outer) is None:
+                session.outer = None  # it comes first, else it is missing: a file must not make a circle
             self._begin(db, session)
             status = "interrupted" if session.status == "running" else session.status
             ended = session.ended_at or session.started_at

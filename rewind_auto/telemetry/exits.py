@@ -52,8 +52,9 @@ class Exit:
             if not self._outboxes:
                 self._hook()
             self._outboxes.append(outbox)
-        # The threading module has shut down: exit handlers run, and one that is registered now never will.
-        if not threading.main_thread().is_alive():
+        # The main thread is past its end: exit handlers run, and one that is registered now never will.
+        main = threading.main_thread()
+        if threading.get_ident() == main.ident and not main.is_alive():
             self.deliver()
 
     def deliver(self) -> None:

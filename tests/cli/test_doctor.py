@@ -63,7 +63,7 @@ def test_all_is_well(environ, store_path, tmp_path) -> None:
     assert inject_dir() in checks["inject"][1]
     assert checks["httpx"][1].endswith(", hooked")
     assert checks["httpx2"][1].endswith(", hooked")
-    assert checks["settings"][1] == "mode record; set: REWIND_STORE"
+    assert checks["settings"][1] == "mode record; set: REWIND_STORE, REWIND_PRICES"
     assert checks["store"][1] == f"will be created at {store_path}"
     assert checks["exporter"][1].startswith("not configured")
     assert not store_path.parent.exists()

@@ -18,6 +18,7 @@ from test_sessions import TABLE
 
 import rewind_auto
 from rewind_auto.boot.launch import inject_dir
+from rewind_auto.cli.main import VERBS
 from rewind_auto.core.model import Session
 from rewind_auto.store import open_store
 from rewind_auto.store.schema import APPLICATION_ID, SCHEMA_VERSION
@@ -68,8 +69,8 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("args", "said"),
         [
-            ((), "no command given, one of: sessions, show, stats, path, doctor"),
-            (("diff",), "invalid choice: 'diff'"),
+            ((), f"no command given, one of: {', '.join(VERBS)}"),
+            (("forget",), "invalid choice: 'forget'"),
             (("sessions", "--nonsense"), "unrecognized arguments: --nonsense"),
             (("sessions", "--js"), "unrecognized arguments: --js"),
             (("sessions", "--limit=-1"), "'-1' is not a number from 0 up"),

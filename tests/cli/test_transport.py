@@ -177,6 +177,52 @@ def test_files_that_are_something_else(rewind_auto, tmp_path, text, says):
 
 
 @pytest.mark.parametrize(
+    ("at", "changed", "says"),
+    [
+        ("session", {"started_at": 1e300}, "no time"),
+        ("session", {"status": "removed"}, "no status"),
+        ("session", {"llm_hosts": [":::"]}, "line 2"),
+        ("step", {"url": "http://\ud800/"}, "line 3"),
+        ("step", {"started_at": 1e300}, "no time"),
+        ("step", {"usage": {"input_tokens": "many"}}, "no count"),
+        ("step", {"step": 0}, "no number of a step"),
+        ("step", {"step": 2}, "there twice"),
+    ],
+)
+def test_what_would_break_later_is_not_let_in(rewind_auto, store_path, other, tmp_path, at, changed, says):
+    fill(store_path)
+    lines = [json.loads(line) for line in rewind_auto("export", TRIP).stdout.splitlines()]
+    next(line[at] for line in lines if at in line).update(changed)
+    file = tmp_path / "file.jsonl"
+    file.write_text("\n".join(json.dumps(line, separators=(",", ":")) for line in lines))
+    done = rewind_auto("--store", other, "import", str(file))
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_export_that_another_program_has_written_anew(rewind_auto, store_path, other, tmp_path):
+    fill(store_path)
+    file = tmp_path / "file.jsonl"
+    lines = rewind_auto("export", TRIP).stdout.splitlines()
+    file.write_text("\n".join(json.dumps(json.loads(line)) for line in lines))
+    assert rewind_auto("--store", other, "import", str(file)).returncode == 0
+
+
+def test_sessions_inside_each_other_are_no_circle(rewind_auto, store_path, other, tmp_path):
+    fill(store_path)
+    lines = [json.loads(line) for line in rewind_auto("export", TRIP).stdout.splitlines()]
+    twin = json.loads(json.dumps(lines))
+    lines[1]["session"]["outer"] = twin[1]["session"]["id"] = "f" * 32
+    twin[1]["session"]["outer"] = lines[1]["session"]["id"]
+    file = tmp_path / "file.jsonl"
+    file.write_text("\n".join(json.dumps(line, separators=(",", ":")) for line in lines + twin[1:]))
+    assert rewind_auto("--store", other, "import", str(file)).returncode == 0
+    sessions = json.loads(rewind_auto("--store", other, "sessions", "--json").stdout)
+    assert [session["outer"] for session in sessions] == [TRIP, None]
+
+
+@pytest.mark.parametrize(
     ("args", "says"),
     [
         (("export",), "export what?"),

@@ -154,6 +154,37 @@ def test_an_exception_comes_back_with_its_type(kept):
     assert both(program, kept) == (7, (7, "no"), "(7, 'no')")
 
 
+class CodedError(Exception):
+    def __init__(self, code: str) -> None:
+        self.code = int(code)
+        super().__init__(f"code {code}")
+
+
+@cached_call
+def fail(kind: str) -> None:
+    ran.append(kind)
+    if kind == "coded":
+        raise CodedError("5")
+    if kind == "file":
+        open("/nowhere/at/all")  # noqa: PTH123, SIM115
+    if kind == "zero":
+        1 / 0  # noqa: B018
+    {}["absent"]
+
+
+@pytest.mark.parametrize("kind", ["coded", "file", "zero", "key"])
+def test_an_exception_of_any_class(kind, kept):
+    """Python's own too, and those whose constructors want something else than their ``args``."""
+
+    def program():
+        with pytest.raises(Exception) as raised:  # noqa: PT011
+            fail(kind)
+        return type(raised.value), str(raised.value), getattr(raised.value, "errno", None)
+
+    recorded = both(program, kept)
+    assert recorded[0] in (CodedError, FileNotFoundError, ZeroDivisionError, KeyError)
+
+
 @pytest.mark.parametrize("fail", [False, True])
 def test_a_generator(kept, fail):
     def program():
@@ -301,6 +332,75 @@ def test_a_result_that_cannot_be_kept(kept, capfd):
         pytest.raises(RewindReplayDivergenceError),
     ):
         odd()
+
+
+class Renamed(pydantic.BaseModel):
+    user: str = pydantic.Field(alias="userName")
+
+
+class Loose(pydantic.BaseModel):
+    value: typing.Any
+
+
+def test_a_model_with_other_names_in_json(kept):
+    @cached_call
+    def find():
+        ran.append("find")
+        return Renamed(userName="Ada")
+
+    assert both(find, kept) == Renamed(userName="Ada")
+
+
+def _circular() -> list[object]:
+    value: list[object] = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    "value", [_circular(), 10**5000, Loose(value=object()), Loose(value=dt.date(2026, 1, 2))], ids=range(4)
+)
+def test_what_cannot_be_written_is_passed_on(value, kept):
+    """As an argument, a result and an item: the program goes on as if nobody looked."""
+
+    @cached_call
+    def give(one, other):
+        return one
+
+    @cached_call
+    def items():
+        yield value
+
+    with rewind_auto.session("recorded"):
+        assert give(value, 1) is value
+        assert next(items()) is value
+    assert steps_of(kept, "recorded") == [("tool", "bypass")] * 2
+
+
+def test_an_argument_that_cannot_be_written_leaves_the_others(kept):
+    @cached_call
+    def give(one, other):
+        return other
+
+    with rewind_auto.session("cached", mode="cache"):
+        assert [give(10**5000, 1), give(10**5000, 2)] == [1, 2]
+    with rewind_auto.session("replayed", mode="replay", source="cached"):
+        assert [give(10**5000, 2), give(10**5000, 1)] == [2, 1]
+
+
+def test_a_cache_does_not_take_one_object_for_another(kept, capfd):
+    class Database:
+        def __init__(self, name):
+            self.name = name
+
+        @cached_call
+        def ask(self, question):
+            return f"{self.name}: {question}"
+
+    with rewind_auto.session("cached", mode="cache"):
+        assert [Database(name).ask("who?") for name in "aba"] == ["a: who?", "b: who?", "a: who?"]
+    assert [decision for _, decision in steps_of(kept, "cached")] == ["miss"] * 3
+    assert capfd.readouterr().err.count("is not served from the cache") == 1
 
 
 def test_calls_made_inside_are_part_of_it(ask, server, kept, store_path):

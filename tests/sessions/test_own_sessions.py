@@ -105,6 +105,16 @@ def test_inside_an_installed_agent(ask, kept):
     assert found["inner"][0].outer == found["process"][0].id
 
 
+def test_an_agent_installed_inside_stays(ask, kept):
+    with rewind_auto.session("mine"):
+        rewind_auto.install(name="program")
+        ask("inside")
+    assert rewind_auto.is_installed()
+    ask("after")
+    rewind_auto.uninstall()
+    assert {name: len(steps) for name, (_, steps) in kept().items()} == {"mine": 1, "program": 1}
+
+
 async def test_each_task_has_its_own(aask, kept):
     async def work(name):
         async with rewind_auto.session(name):
@@ -180,6 +190,42 @@ def test_threads_are_started_as_ever_afterwards():
     with rewind_auto.session("one"), rewind_auto.session("two"):
         assert threading.Thread.start is not before
     assert threading.Thread.start is before
+
+
+def test_threads_are_started_where_another_tool_wraps_the_start(monkeypatch):
+    with rewind_auto.session("one"):
+        ours = threading.Thread.start
+        monkeypatch.setattr(threading.Thread, "start", lambda thread: [ours(thread)][0])
+    with rewind_auto.session("two"):
+        seen = []
+        thread = threading.Thread(target=lambda: seen.append(inner.current()))
+        thread.start()
+        thread.join(10)
+        assert seen == [inner.current()]
+
+
+async def test_one_session_object_in_two_tasks(aask, server):
+    """The first to leave it leaves its own: the other one is still in a strict replay."""
+    async with rewind_auto.session("mine"):
+        await aask("one")
+    server.forget()
+    shared = rewind_auto.session(mode="replay", source="mine")
+    entered, left = asyncio.Event(), asyncio.Event()
+
+    async def first():
+        async with shared:
+            await entered.wait()
+        left.set()
+
+    async def second():
+        async with shared:
+            entered.set()
+            await left.wait()
+            with pytest.raises(RewindReplayDivergenceError):
+                await aask("two")
+
+    await asyncio.gather(first(), second())
+    assert server.seen == []
 
 
 def test_a_program_with_sessions_replays_whole(ask, server, kept):

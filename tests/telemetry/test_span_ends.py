@@ -165,14 +165,18 @@ def test_threads_that_outlive_the_main_one(agent: Program, sink: OtlpSink) -> No
         def work(n):
             time.sleep(0.2)
             llm(n)
+            time.sleep(1.5)
+            for _ in range(5): llm(n)
             sys.exit(3)   # ends the thread, not the program
         for n in range(5): threading.Thread(target=work, args=(n,)).start()
         """,
         "--otlp",
         sink.url,
+        OTEL_BSP_SCHEDULE_DELAY=LATER,
     )
     assert (done.code, done.err) == (0, "")
-    assert sink.steps == [1, 2, 3, 4, 5]
+    assert sink.steps == list(range(1, 31))
+    assert len(sink.batches) <= 3, "as when a process ends"
 
 
 def test_daemon_threads_in_the_middle_of_calls(agent: Program, sink: OtlpSink) -> None:
