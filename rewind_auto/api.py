@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from os import PathLike, fspath
 
-from rewind_auto import driver, settings
+from rewind_auto import driver, recorded_hosts, settings
 from rewind_auto.boot import hooks, tripwire
 from rewind_auto.core.model import Mode
 from rewind_auto.predicates import Predicates
@@ -70,7 +70,7 @@ def install(
         _let_go()
         return
     tripwire.join_session()
-    wanted = settings.current()
+    wanted = recorded_hosts.added(settings.current())
     if predicates is None and current is not None:
         predicates = current.predicates
     if current is None or (current.settings, current.predicates) != (wanted, predicates):
@@ -88,7 +88,7 @@ def stand_by() -> None:
         SettingsError: the environment is malformed.
     """
     tripwire.join_session()
-    wanted = settings.current()
+    wanted = recorded_hosts.added(settings.current())
     if not os.environ.get("REWIND_MODE"):
         wanted = replace(wanted, mode=Mode.OFF)
     driver.use(driver.ProcessDriver(wanted))
@@ -99,8 +99,12 @@ def uninstall() -> None:
     """Give the libraries their own attributes back and forget what `install` was given.
 
     Calls under way end as they began. What is installed after this is another session, unless the environment
-    says which one it is.
+    says which one it is. In a strict replay that an operator asked for, everything stays: no program may let
+    its own calls out of that.
     """
+    if os.environ.get("REWIND_MODE", "").strip().lower() == Mode.REPLAY:
+        settings.forget()
+        return
     _let_go()
     settings.forget()
     tripwire.leave_session()

@@ -174,25 +174,24 @@ class Description:
         error_type, message = _error(step, recording, answered)
         if message:
             message = redact.text(message, self._secrets())
-        # A field after the other: given as keywords, those that nothing is known of would take the longest.
-        outcome = SpanEnd(step.decision.value)
-        outcome.status = step.status
-        outcome.duration = recording.end_us / 1e6
-        outcome.usage = answered.usage
-        outcome.response_attributes = self._openai(answered.attributes())
-        outcome.time_to_first_chunk = self._first_chunk(step, recording)
-        outcome.error_type, outcome.error_message = error_type, message
-        outcome.step = step.step or None  # a hit has its number and its fingerprint by now
-        if step.fingerprint is not self._fingerprint:
-            outcome.fingerprint = str(step.fingerprint)
-        if step.match:
-            outcome.match = step.match.value
-        if step.source:
-            outcome.source_session, outcome.source_step = step.source.session, step.source.step
-        if link:
-            outcome.link = _linked(link)
-        if step.detail:
-            outcome.divergence = _divergence(step)
+        changed = None if step.fingerprint is self._fingerprint else step.fingerprint
+        outcome = SpanEnd(
+            decision=step.decision.value,
+            step=step.step or None,  # a hit has its number and its fingerprint by now
+            fingerprint=str(changed) if changed else None,
+            match=step.match.value if step.match else None,
+            source_session=step.source.session if step.source else None,
+            source_step=step.source.step if step.source else None,
+            link=_linked(link),
+            status=step.status,
+            error_type=error_type,
+            error_message=message,
+            time_to_first_chunk=self._first_chunk(step, recording),
+            duration=recording.end_us / 1e6,
+            usage=answered.usage,
+            response_attributes=self._openai(answered.attributes()),
+            divergence=_divergence(step) if step.detail else None,
+        )
         if self._wants_content:
             for name, source in self._content(answered, recording).items():
                 setattr(outcome, name, source)

@@ -41,12 +41,17 @@ class ProcessDriver:
     """
 
     def __init__(self, settings: Settings, predicates: Predicates | None = None) -> None:
-        self.settings = settings
         self.predicates = predicates
         self._looks_up = settings.mode not in ("record", "off")
         self._lock = threading.Lock()
         self._runtime: Runtime | None = None
-        tools = settings.tool_hosts
+        self.settings = settings
+        self.see(settings)
+
+    def see(self, settings: Settings) -> None:
+        """See the calls to the hosts of these settings, from now on."""
+        self.settings = settings
+        tools, predicates = settings.tool_hosts, self.predicates
         self.is_llm_host: Gate = HostGate(settings.llm_hosts)
         self.is_tool_host: Gate = _every if ALL_HOSTS in tools else HostGate(tools, providers=False)
         # With predicates every request has to be looked at: a URL alone does not answer for them.
@@ -107,7 +112,12 @@ def current() -> ProcessDriver | None:
         from rewind_auto import settings
 
         try:
-            _current = ProcessDriver(settings.current())
+            wanted = settings.current()
+            if wanted.source:
+                from rewind_auto import recorded_hosts
+
+                wanted = recorded_hosts.added(wanted)
+            _current = ProcessDriver(wanted)
         except settings.SettingsError as error:
             if os.environ.get("REWIND_MODE") == "replay":
                 raise RewindReplayDivergenceError(f"strict replay cannot start: {error}") from None

@@ -20,13 +20,15 @@ from rewind_auto.core import guard
 from rewind_auto.core.address import port_of
 from rewind_auto.core.canonical import Canonicalizer, digest
 from rewind_auto.core.errors import RewindReplayDivergenceError, StoreBusyError
-from rewind_auto.core.model import Ending, Kind, Mode, Request, Session
+from rewind_auto.core.model import Ending, Head, Kind, Match, Mode, Recording, Request, Session
 from rewind_auto.core.seam import Pauses
 from rewind_auto.core.seam import run as run_through
 from rewind_auto.describe import host_class, session_key
 from rewind_auto.modes.run import PATIENCE, REPLAY_PATIENCE, Run
+from rewind_auto.recorded_hosts import with_those_of
 from rewind_auto.store import open_store
 from rewind_auto.store.behind import Behind
+from rewind_auto.store.contract import Claimed
 from rewind_auto.telemetry.spans import Tracing
 from rewind_auto.values import split_fork
 
@@ -79,6 +81,8 @@ class Runtime:
         """See `rewind_auto.core.seam.Driver.begin`."""
         run: Run | None = self.run
         try:
+            if request.url.endswith(_INGEST):
+                return self._upload(request)
             kind = self._kind_of(request)
             if kind is None:
                 return None
@@ -134,14 +138,16 @@ class Runtime:
         return Run(self, settings, session, outer=self.run, named=self.settings.session_by != "trace")
 
     def check_source(self, mode: Mode, source: str) -> None:
-        """Make sure that a session answers to a REF.
+        """Make sure that a session answers to a REF, and see the calls to the hosts that it had.
 
         Raises:
             UnknownReferenceError: none, or more than one.
             StoreError: the store cannot be used.
         """
         ref = split_fork(source)[0] if mode is Mode.FORK else source
-        run_through(self.patiently(lambda: self.store.resolve(ref, for_replay=True), REPLAY_PATIENCE))
+        found = run_through(self.patiently(lambda: self.store.resolve(ref, for_replay=True), REPLAY_PATIENCE))
+        self.settings = with_those_of(self.settings, found)
+        self.driver.see(with_those_of(self.driver.settings, found))
 
     def open_run(self, name: str, mode: Mode, source: str | None, *, speed: float | None) -> Run:
         """The run of a session of the program's own: see `rewind_auto.session`."""
@@ -169,6 +175,18 @@ class Runtime:
             next(pauses, None)
             pauses.close()  # a store that is busy is written to behind the call that is about to begin
 
+    def _upload(self, request: Request) -> ServedCall | None:
+        """What openai-agents tells OpenAI of its calls. None of them: other ids, other times in every run.
+
+        It is neither recorded nor, in a strict replay, sent: it is taken, and forgotten.
+        """
+        run = self._run_of(request)
+        if run is None or not run.strict:
+            return None
+        step, description = run.describe(request)
+        taken = Recording(request, Head(204, ()))
+        return ServedCall(run, step, Claimed(0, step, Match.EXACT, taken), description)
+
     def _kind_of(self, request: Request) -> Kind | None:
         """Whether a request is to an LLM host, to a tool of the agent's, or (None) not ours to see."""
         if request.tool:  # a function of the program's own
@@ -176,7 +194,7 @@ class Runtime:
         if _is_exporters(request):
             return None
         predicates, driver = self.driver.predicates, self.driver
-        if predicates is None and not self.settings.tool_hosts:
+        if predicates is None and not driver.settings.tool_hosts:
             return Kind.LLM
         parts = urlsplit(request.url)
         host, port = parts.hostname or "", port_of(parts)
@@ -242,8 +260,8 @@ def _agrees(predicate: Callable[[LLMRequest], bool], request: LLMRequest) -> boo
 
 
 def _is_exporters(request: Request) -> bool:
-    """Whether this is the traffic of tracing itself, to a host that is listed."""
-    return request.url.endswith(_INGEST) or any(
+    """Whether this is OpenTelemetry's own traffic, to a collector on a host that is listed."""
+    return any(
         value.startswith(_EXPORTER) and name.lower() == b"user-agent" for name, value in request.headers
     )
 

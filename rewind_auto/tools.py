@@ -43,7 +43,8 @@ def cached_call(
         function: what is decorated.
         name: of the tool; by default the function's qualified name.
         key: called with the arguments; gives what tells one call from another. By default all arguments
-            count, those of other kinds than a result may have by their class alone.
+            count, those of other kinds than a result may have by their class alone; a cache serves no call
+            that has one of these.
         ttl: how long cache mode may serve a result: seconds, or a text such as ``"12h"``.
 
     Raises:

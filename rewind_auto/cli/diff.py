@@ -47,6 +47,7 @@ def run(options: argparse.Namespace) -> int:
     """
     with closing(output.existing_store(options)) as store:
         a, b = store.resolve(options.a), store.resolve(options.b)
+        inside = bool(store.inner(a.id) or store.inner(b.id))
         canonicalizer = Canonicalizer(output.ignored(), host_class)
         with output.progress(f"comparing {a.steps + b.steps:,} steps", enough=a.steps + b.steps) as advance:
             pairs = align(_calls(store, a, canonicalizer, advance), _calls(store, b, canonicalizer, advance))
@@ -62,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
             }
         )
     else:
-        _show(a, b, pairs, everything=options.all)
+        _show(a, b, pairs, everything=options.all, inside=inside)
     return 0
 
 
@@ -136,7 +137,7 @@ def _pair_json(pair: Pair) -> dict[str, Any]:
     }
 
 
-def _show(a: Session, b: Session, pairs: Sequence[Pair], *, everything: bool) -> None:
+def _show(a: Session, b: Session, pairs: Sequence[Pair], *, everything: bool, inside: bool) -> None:
     from rich.text import Text
 
     console = output.console()
@@ -169,6 +170,8 @@ def _show(a: Session, b: Session, pairs: Sequence[Pair], *, everything: bool) ->
     if same:
         console.print(f"{same} of {len(pairs)} calls are the same", style="dim")
     first = _first(pairs)
+    if inside:
+        console.print("sessions inside of these are not compared: name them", style="dim")
     console.print("the runs are the same" if first is None else f"first difference: step {first}")
 
 

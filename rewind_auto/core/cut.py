@@ -12,7 +12,7 @@ class Timing:
 
     Attributes:
         run: what tells that run from others: times of two of them do not compare.
-        servable: whether it has an answer that is asked for again; one inside a function is part of that one's.
+        servable: whether its answer is asked for again; one inside a function is part of that one's.
     """
 
     step: int

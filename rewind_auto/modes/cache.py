@@ -69,7 +69,7 @@ class Cache:
 
 
 def _is_known(request: Request) -> bool:
-    """Whether a function is asked by nothing but values: of an object, the class does not say which one it is."""
+    """Whether all that a function was given is known: a class does not tell one object from another."""
     if typed.tells_apart(request.body):
         return True
     name = request.url.removeprefix("call:")

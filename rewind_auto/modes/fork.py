@@ -8,6 +8,7 @@ from rewind_auto.calls import LiveCall, ServedCall
 from rewind_auto.core import guard
 from rewind_auto.core.cut import snapped
 from rewind_auto.core.errors import StoreError
+from rewind_auto.core.lane import related
 from rewind_auto.core.model import Decision, Request, Session, Step
 from rewind_auto.core.seam import Pauses
 from rewind_auto.describe import Description
@@ -26,7 +27,7 @@ class Fork:
     own cut at the time of this one.
 
     Attributes:
-        left: when, in seconds since the epoch as it was recorded, the source is left; None: not before its end.
+        left: when, in recorded seconds since the epoch, the source is left; None: not before its end.
     """
 
     def __init__(self, run: Run) -> None:
@@ -37,6 +38,7 @@ class Fork:
         self._around = around if isinstance(around, Fork) else None
         self._unused = 1  # every step of the source below this is used
         self._live = False  # nothing more is looked up
+        self._passed: set[str] = set()  # lanes that are past the cut
         self.left: float | None = None
 
     def begin(self, request: Request, *, upgrade: bool) -> Pauses[LiveCall | ServedCall | None]:
@@ -76,25 +78,24 @@ class Fork:
         yield from run.runtime.patiently(run.join, REPLAY_PATIENCE)
 
     def _place_cut(self, source: Session) -> None:
-        self.left = self._around.left if self._around is not None else None
-        if self._cut is None and self.left is None:
+        left = self._around.left if self._around is not None else None
+        if self._cut is None and left is None:
             return
         timings = self._run.store.timings(source.id)
-        asked = self._cut or next((call.step for call in timings if call.began >= (self.left or 0.0)), None)
-        if asked is None:
-            return
-        self._cut = snapped(asked, timings)
-        if self._cut != asked:
-            guard.warn_once(
-                f"cut {self._run.session.id}",
-                f"fork: a call was under way when step {asked} of {source.name} began:"
-                f" the fork is at step {self._cut}",
-            )
-        began = next((call.began for call in timings if call.step == self._cut), None)
-        if self.left is None:
-            self.left = 0.0 if began is None and self._cut == 1 else began
-        elif began is not None:
-            self.left = min(self.left, began)
+        asked = self._cut or next((call.step for call in timings if call.began >= (left or 0.0)), None)
+        if asked is not None:
+            self._cut = snapped(asked, timings)
+            if self._cut != asked:
+                guard.warn_once(
+                    f"cut {self._run.session.id}",
+                    f"fork: a call was under way when step {asked} of {source.name} began:"
+                    f" the fork is at step {self._cut}",
+                )
+            began = next((call.began for call in timings if call.step == self._cut), None)
+            if began is None and self._cut == 1:
+                began = 0.0
+            left = min((at for at in (left, began) if at is not None), default=None)
+        self.left = left
 
     def _served(self, step: Step, description: Description, request: Request) -> Pauses[ServedCall | None]:
         run, source = self._run, self._source.session
@@ -120,9 +121,14 @@ class Fork:
         if self._cut is None:
             self._live, self.left = True, 0.0
             run.runtime.behind.submit(lambda: run.store.note_fork(run.session.id, step.step))
-        elif source is not None and step.fingerprint and not run.store.has(source.id, step.fingerprint.exact):
-            guard.warn_once(
-                f"missed {run.session.id}",
-                f"fork: step {step.step} is not one of the recorded steps of {source.name} before step"
-                f" {self._cut}: it went out",
-            )
+        elif source is not None and step.fingerprint:
+            # A line of work that has passed the cut asks what was never recorded, while others have not.
+            passed = any(related(lane, step.lane) for lane in self._passed)
+            if passed or run.store.has(source.id, step.fingerprint.exact):
+                self._passed.add(step.lane)
+            else:
+                guard.warn_once(
+                    f"missed {run.session.id}",
+                    f"fork: step {step.step} is not one of the recorded steps of {source.name} before step"
+                    f" {self._cut}: it went out",
+                )

@@ -399,7 +399,7 @@ def test_a_cache_does_not_take_one_object_for_another(kept, capfd):
 
     with rewind_auto.session("cached", mode="cache"):
         assert [Database(name).ask("who?") for name in "aba"] == ["a: who?", "b: who?", "a: who?"]
-    assert [decision for _, decision in steps_of(kept, "cached")] == ["miss"] * 3
+    assert [decision for _, decision in steps_of(kept, "cached")] == ["record"] * 3
     assert capfd.readouterr().err.count("is not served from the cache") == 1
 
 

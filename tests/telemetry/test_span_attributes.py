@@ -330,6 +330,8 @@ def test_text_that_utf8_cannot_carry_does_not_cost_the_batch(seen: InMemorySpanE
     span = traced(seen, SpanEnd("record", error_type="E\ud800", error_message="m\ud800"), odd)
     encode_spans([span])
     assert span.name == "chat gpt?"
+    assert (of(span)["gen_ai.request.model"], of(span)["error.type"]) == ("gpt?", "E?")
+    assert span.status.description == "m?"
 
 
 # --- content
