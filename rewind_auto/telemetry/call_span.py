@@ -207,7 +207,8 @@ class CallSpan:
                     said[name] = found
             for name, told in attributes.tool_content(outcome):
                 with guard.swallow("telemetry.content"):
-                    said[name] = told()[: self._content_limit]
+                    if len(found := told()) <= self._content_limit:  # cut, it would be no JSON any more
+                        said[name] = found
 
     def _content(self, source: ContentSource | None) -> str | None:
         with guard.swallow("telemetry.content"):
