@@ -111,6 +111,16 @@ OTHERS = ("opaque", "wraps", "unwraps", "wrapt", "mocks")
 STEPS = st.lists(st.sampled_from(("install", "uninstall", "off", *OTHERS)), max_size=12)
 
 
+@pytest.fixture
+def of_this_test_alone():
+    """A collection looks at nothing that was there before: there is a lot in a process with many tests."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("of_this_test_alone")
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS)
 def test_any_order(steps):

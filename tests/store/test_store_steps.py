@@ -55,7 +55,7 @@ def test_unseen_until_whole(store, backend):
         assert not seen_by.has(uid, making.digest("q"))
         assert list(seen_by.unused(replaying, uid)) == []
         assert making.claim(seen_by, replaying, uid, "q") is None
-        with pytest.raises(Exception, match="no session"):
+        with pytest.raises(Exception, match="no call in this store"):
             seen_by.resolve("trace:" + "f" * 32)
     assert attempt() == 1
     for seen_by in (store, reader):
