@@ -215,8 +215,9 @@ class Claims(StoreFile):
             return reading.has(db, key, fingerprint.exact, after=step, indirect=indirect)
 
 
+# The plus keeps SQLite with the index of digests: of two limits it would make a range of the whole session.
 _NEXT_ANYWHERE = (
-    f"{reading.SERVED} WHERE s.exact = ? AND s.session = ? AND s.step > ? AND s.step < ?"
+    f"{reading.SERVED} WHERE s.exact = ? AND s.session = ? AND s.step > ? AND +s.step < ?"
     f" AND s.decision IN {reading.SERVABLE} AND NOT EXISTS (SELECT 1 FROM steps h"
     " WHERE h.session = ? AND h.source_session = ? AND h.source_step IN (s.step, s.inside))"
     " ORDER BY s.step LIMIT 1"
