@@ -8,7 +8,7 @@ before it, of calls that had begun before those ends, so a program that does the
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from time import monotonic
 
 from rewind_auto.core import guard
@@ -61,6 +61,12 @@ class Turnstile:
             "order", f"answers come in no order from here on: recorded step {first.step} is not asked for"
         )
         return 0.0
+
+    def forget(self, sessions: Container[str]) -> None:
+        """Wait no more for calls of these sessions: none of them will be asked for again."""
+        with self._lock:
+            self._ends = [(ended, step) for ended, step in self._ends if step.session not in sessions]
+            self._first = 0
 
     def passed(self, step: StepRef) -> None:
         """The end of a step was told to the program."""

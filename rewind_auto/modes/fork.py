@@ -8,7 +8,6 @@ from rewind_auto.calls import LiveCall, ServedCall
 from rewind_auto.core import guard
 from rewind_auto.core.cut import snapped
 from rewind_auto.core.errors import StoreError
-from rewind_auto.core.lane import related
 from rewind_auto.core.model import Decision, Request, Session, Step
 from rewind_auto.core.seam import Pauses
 from rewind_auto.describe import Description
@@ -25,9 +24,6 @@ class Fork:
 
     The cut is the step that was asked for, or the first call that was not recorded. A session inside has its
     own cut at the time of this one.
-
-    Attributes:
-        left: when, in recorded seconds since the epoch, the source is left; None: not before its end.
     """
 
     def __init__(self, run: Run) -> None:
@@ -38,8 +34,7 @@ class Fork:
         self._around = around if isinstance(around, Fork) else None
         self._unused = 1  # every step of the source below this is used
         self._live = False  # nothing more is looked up
-        self._passed: set[str] = set()  # lanes that are past the cut
-        self.left: float | None = None
+        self._passed = False  # whether one line of work is past the cut
 
     def begin(self, request: Request, *, upgrade: bool) -> Pauses[LiveCall | ServedCall | None]:
         """Serve a request, or let it out.
@@ -78,7 +73,8 @@ class Fork:
         yield from run.runtime.patiently(run.join, REPLAY_PATIENCE)
 
     def _place_cut(self, source: Session) -> None:
-        left = self._around.left if self._around is not None else None
+        outer = self._run.outer
+        left = outer.source.left if self._around is not None and outer is not None and outer.source else None
         if self._cut is None and left is None:
             return
         timings = self._run.store.timings(source.id)
@@ -95,7 +91,7 @@ class Fork:
             if began is None and self._cut == 1:
                 began = 0.0
             left = min((at for at in (left, began) if at is not None), default=None)
-        self.left = left
+        self._source.left = left
 
     def _served(self, step: Step, description: Description, request: Request) -> Pauses[ServedCall | None]:
         run, source = self._run, self._source.session
@@ -119,16 +115,16 @@ class Fork:
         """A call that was looked up in vain: without a cut to wait for, everything from here on is live."""
         run, source = self._run, self._source.session
         if self._cut is None:
-            self._live, self.left = True, 0.0
+            self._live = True
+            self._source.leave()
             run.runtime.behind.submit(lambda: run.store.note_fork(run.session.id, step.step))
-        elif source is not None and step.fingerprint:
-            # A line of work that has passed the cut asks what was never recorded, while others have not.
-            passed = any(related(lane, step.lane) for lane in self._passed)
-            if passed or run.store.has(source.id, step.fingerprint.exact):
-                self._passed.add(step.lane)
-            else:
-                guard.warn_once(
-                    f"missed {run.session.id}",
-                    f"fork: step {step.step} is not one of the recorded steps of {source.name} before step"
-                    f" {self._cut}: it went out",
-                )
+        elif self._passed or source is None or step.fingerprint is None:
+            return
+        elif run.store.has(source.id, step.fingerprint.exact):
+            self._passed = True  # and asks what was never recorded, while others are still before the cut
+        else:
+            guard.warn_once(
+                f"missed {run.session.id}",
+                f"fork: step {step.step} is not one of the recorded steps of {source.name} before step"
+                f" {self._cut}: it went out",
+            )

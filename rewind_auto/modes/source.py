@@ -30,6 +30,9 @@ _choosing = threading.Lock()
 class Source:
     """Finds recorded answers, each served once a run.
 
+    Attributes:
+        left: when, in recorded seconds since the epoch, a fork leaves it; None: not before its end.
+
     Args:
         run: what asks.
         ref: which session, a REF.
@@ -39,6 +42,7 @@ class Source:
         self._run = run
         self._ref = ref
         self.session: Session | None = None
+        self.left: float | None = None
         self._drifted: list[Step] = []
         self._turnstile: Turnstile | None = None
         self._lanes: dict[str, str] = {}  # lane of this run -> lane of the recorded one
@@ -157,12 +161,23 @@ class Source:
         return self._turnstile
 
     def _timings(self, session_id: str) -> Iterator[tuple[StepRef, Timing]]:
-        store = self._run.store
-        for timing in store.timings(session_id):
-            if timing.servable:
-                yield StepRef(session_id, timing.step), timing
-        for inner in store.inner(session_id):
-            yield from self._timings(inner.id)
+        """Of what can be asked for again, in this session and those inside it."""
+        for family in self._family(session_id):
+            for timing in self._run.store.timings(family):
+                if timing.servable and (self.left is None or timing.began < self.left):
+                    yield StepRef(family, timing.step), timing
+
+    def _family(self, session_id: str) -> Iterator[str]:
+        yield session_id
+        for inner in self._run.store.inner(session_id):
+            yield from self._family(inner.id)
+
+    def leave(self) -> None:
+        """Nothing more is served from here."""
+        self.left = 0.0
+        if self._run.settings.order == "recorded" and self.session is not None:
+            with _choosing:
+                self._passage().forget(set(self._family(self.session.id)))
 
     def _renamed(self, step: Step, lane: str, before: int | None) -> Claimed | None:
         """An answer whose request is equal in canonical form."""
@@ -178,10 +193,13 @@ class Source:
                 key = run.canonicalizer.canonical(request)
                 self._by_canonical.setdefault(key, []).append(recorded.step)
         for number in self._by_canonical.get(canonical, ()):
-            if before is None or number < before:
-                claimed = run.store.claim_step(step, source, number, Match.RENAMED)
-                if claimed is not None:
-                    return claimed
+            if before is not None and number >= before:
+                continue
+            if run.store.first_unused(step.session, source, number, number + 1) is None:
+                continue  # by now, or the function that it was inside is
+            claimed = run.store.claim_step(step, source, number, Match.RENAMED)
+            if claimed is not None:
+                return claimed
         return None
 
     def _aligned(self, step: Step, request: Request, lane: str, before: int | None) -> Claimed | None:
