@@ -62,6 +62,8 @@ def run(options: argparse.Namespace) -> int:
         step, recording = steps.get(options.step), store.recording(source.id, options.step)
         if step is None or recording is None or step.decision is Decision.BLOCKED:
             raise RewindError(f"session {source.name} has no recorded answer at step {options.step}")
+        if step.inside is not None:  # a fork serves that one whole, and this would not be asked for
+            raise RewindError(f"step {options.step} is part of step {step.inside}: edit what that one gave")
         changed = edited(recording, _body(recording, options), status=options.status)
         name = options.name or f"{source.name} edited"
         made = _fork(store, source, list(steps.values()), step, changed, name)

@@ -62,9 +62,9 @@ class Fork:
         run = self._run
         if run.joined:
             return
-        source = yield from self._source.find(request)
         if self._around is not None:
             yield from self._around.join(request)
+        source = yield from self._source.find(request)
         if source is None:
             self._live = True
         else:

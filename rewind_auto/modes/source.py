@@ -92,6 +92,7 @@ class Source:
         """
         run = self._run
         exact = run.canonicalizer.exact(request)
+        outer = run.outer.source if run.outer is not None else None
         with _choosing:
             if self.session is not None:
                 return  # by another thread
@@ -99,10 +100,16 @@ class Source:
             if run.named:
                 left = [session for session in left if session.name == run.session.name]
             fits = [session for session in left if run.store.has(session.id, exact)]
+            if not fits and outer is not None and outer.left is not None:
+                # What is past the cut asks something new: it must not take what another one is to be served.
+                left = [one for one in left if self._begins_after(one, outer.left)]
             found = next(iter(fits or left), None)
             if found is not None:
                 self.chosen.add(found.id)
             self._found(found)
+
+    def _begins_after(self, session: Session, at: float) -> bool:
+        return all(timing.began >= at for timing in self._run.store.timings(session.id, 1))
 
     def claim(
         self, step: Step, request: Request, description: Description, *, before: int | None = None

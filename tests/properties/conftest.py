@@ -17,7 +17,7 @@ def examples(request: pytest.FixtureRequest) -> settings:
     """How many plans are tried: a few that are always the same, or with --full many new ones."""
     full = request.config.getoption("--full")
     return settings(
-        max_examples=400 if full else 30,
+        max_examples=300 if full else 30,
         derandomize=not full,
         deadline=None,
         print_blob=True,

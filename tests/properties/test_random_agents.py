@@ -16,6 +16,8 @@ from plans import Ask, Call, Own, Plan, Together
 
 from rewind_auto.core.model import Mode
 
+pytestmark = pytest.mark.timeout(1200)  # with --full
+
 SYNC, ASYNC = HTTPX_SYNC[1], HTTPX_ASYNC[1]  # over httpx2
 DRIVERS = [SYNC, ASYNC, RequestsDriver(), AiohttpDriver()]
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from rewind_auto.core.model import Session, Step
-from rewind_auto.store import open_store
+from rewind_auto.store import codec, open_store
 
 sys.path.append(str(Path(__file__).parents[1] / "contract"))
 from drivers import DRIVERS, Driver
@@ -83,5 +86,19 @@ def kept(store_path: Path) -> Callable[[], list[tuple[Session, list[Step]]]]:
             return [(session, store.steps(session.id)) for session in reversed(store.sessions())]
         finally:
             store.close()
+
+    return look
+
+
+@pytest.fixture
+def written(store_path: Path) -> Callable[[], bytes]:
+    """Gives all that is on disk, with every compression undone."""
+
+    def look() -> bytes:
+        raw = [path.read_bytes() for path in store_path.parent.iterdir()]
+        with closing(sqlite3.connect(store_path)) as db:
+            docs = [codec.load_doc(doc) for (doc,) in db.execute("SELECT doc FROM steps WHERE doc NOT NULL")]
+            blobs = [codec.unpack(*row) for row in db.execute("SELECT packed, data FROM blobs")]
+        return b"\n".join([*raw, *blobs, json.dumps(docs).encode()])
 
     return look
