@@ -19,8 +19,20 @@ from typing import Any
 
 from benchmarks.harness import Run, clean_environment
 
-NAMES = ("boot", "foreign", "record", "stream", "hit", "open", "concurrency", "growth", "spans", "others")
-_MODULES = {"open": "opening"}  # a module must not hide a builtin
+NAMES = (
+    "boot",
+    "foreign",
+    "record",
+    "stream",
+    "hit",
+    "open",
+    "look",
+    "concurrency",
+    "growth",
+    "spans",
+    "others",
+)
+_MODULES = {"open": "opening", "look": "looking"}  # a module must not hide a builtin
 _WIDTH = 62
 
 

@@ -22,25 +22,27 @@ def size_of_largest(run: Run) -> int:
     return 5_000 if run.quick else 50_000
 
 
-def filled(run: Run, size: int) -> Path:
-    """A store with ``size`` recorded answers, made once a run."""
-    path = run.scratch / f"filled-{size}.db"
+def filled(run: Run, size: int, *, sessions: int = 1) -> Path:
+    """A store with ``size`` recorded answers, made once a run; if there is one session, it is `RECORDED`."""
+    path = run.scratch / f"filled-{size}-{sessions}.db"
     if not path.exists():
         making = path.with_suffix(".making")
-        _fill(making, size)
+        _fill(making, size, sessions)
         making.rename(path)
     return path
 
 
-def _fill(path: Path, size: int) -> None:
+def _fill(path: Path, size: int, sessions: int) -> None:
     store, canonicalizer = open_store(str(path)), Canonicalizer((), host_class)
-    store.begin(Session(RECORDED, "filled", started_at=time.time()))
+    names = [RECORDED, *(f"{number:032x}" for number in range(1, sessions))]
+    for name in names:
+        store.begin(Session(name, "filled", started_at=time.time()))
     asked = (*((k.encode(), v.encode()) for k, v in HEADERS.items()), (b"content-length", b"572"))
     head = Head(200, tuple(ANSWER_HEADERS), b"OK")
     for number in range(size):
         request = Request("POST", URL, asked, question(number), "httpx2")
         step = Step(
-            RECORDED,
+            names[number * sessions // size],
             0,
             lane="t1",  # the first task's, or that of the first thread beside the main one
             fingerprint=canonicalizer.fingerprint(request),

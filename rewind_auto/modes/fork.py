@@ -57,14 +57,14 @@ class Fork:
                 self._missed(step)
         return call
 
-    def join(self, request: Request) -> Pauses[None]:
-        """Find the source and the cut, and make the session known. Done once."""
+    def join(self, request: Request, *, inside: bool = False) -> Pauses[None]:
+        """Find the source and the cut, and make the session known, once. ``inside``: see `Source.find`."""
         run = self._run
         if run.joined:
             return
         if self._around is not None:
-            yield from self._around.join(request)
-        source = yield from self._source.find(request)
+            yield from self._around.join(request, inside=True)
+        source = yield from self._source.find(request, inside=inside)
         if source is None:
             self._live = True
         else:

@@ -50,10 +50,14 @@ class Source:
         outer = run.outer.source if run.outer is not None else None
         self.chosen: set[str] = outer.chosen if outer is not None else set()  # each is repeated once
 
-    def find(self, request: Request) -> Pauses[Session | None]:
+    def find(self, request: Request, *, inside: bool = False) -> Pauses[Session | None]:
         """The session, looked up on the first call; it becomes the parent of the run's own.
 
         None: the program has a session of its own here that the source has not.
+
+        Args:
+            request: the first call.
+            inside: whether it is made in a session inside this one, which has made none itself yet.
 
         Raises:
             RewindReplayDivergenceError: the REF names no session.
@@ -61,10 +65,12 @@ class Source:
         run = self._run
         if self.session is None:
             if self._ref is None and run.outer is not None and run.outer.source is not None:
-                around = yield from run.outer.source.find(request)
+                around = yield from run.outer.source.find(request, inside=True)
                 if around is None:
                     return None
-                yield from run.runtime.patiently(lambda: self._choose(around, request), REPLAY_PATIENCE)
+                yield from run.runtime.patiently(
+                    lambda: self._choose(around, request, inside=inside), REPLAY_PATIENCE
+                )
             else:
                 self._found((yield from run.runtime.patiently(self._named, REPLAY_PATIENCE)))
         return self.session
@@ -85,8 +91,10 @@ class Source:
         except RewindError as error:
             raise RewindReplayDivergenceError(f"{what}: {error}") from None
 
-    def _choose(self, around: Session, request: Request) -> None:
+    def _choose(self, around: Session, request: Request, *, inside: bool) -> None:
         """Find the session inside the source that this one repeats: of its name, best with the request in it.
+
+        Or, if the request is ``inside`` of this one, in one of those inside it.
 
         A name that is made anew for each session (``Run.named`` is false), as of traces, tells nothing.
         """
@@ -99,7 +107,11 @@ class Source:
             left = [session for session in run.store.inner(around.id) if session.id not in self.chosen]
             if run.named:
                 left = [session for session in left if session.name == run.session.name]
-            fits = [session for session in left if run.store.has(session.id, exact)]
+            fits = [
+                session
+                for session in left
+                if any(run.store.has(one, exact) for one in self._family(session.id, itself=not inside))
+            ]
             if not fits and outer is not None and outer.left is not None:
                 # What is past the cut asks something new: it must not take what another one is to be served.
                 left = [one for one in left if self._begins_after(one, outer.left)]
@@ -109,7 +121,11 @@ class Source:
             self._found(found)
 
     def _begins_after(self, session: Session, at: float) -> bool:
-        return all(timing.began >= at for timing in self._run.store.timings(session.id, 1))
+        return all(
+            timing.began >= at
+            for one in self._family(session.id)
+            for timing in self._run.store.timings(one, 1)
+        )
 
     def claim(
         self, step: Step, request: Request, description: Description, *, before: int | None = None
@@ -174,8 +190,10 @@ class Source:
                 if timing.servable and (self.left is None or timing.began < self.left):
                     yield StepRef(family, timing.step), timing
 
-    def _family(self, session_id: str) -> Iterator[str]:
-        yield session_id
+    def _family(self, session_id: str, *, itself: bool = True) -> Iterator[str]:
+        """A session and those inside it, at any depth."""
+        if itself:
+            yield session_id
         for inner in self._run.store.inner(session_id):
             yield from self._family(inner.id)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from looking import (
@@ -300,3 +302,18 @@ class TestForPeople:
 @pytest.mark.parametrize("ref", ["last", AGAIN, "e5f6", "trip", f"trace:{TRACE[::-1]}"])
 def test_refs(look_at, ref) -> None:
     assert json.loads(look_at(ref, "--json"))["session"]["id"] == AGAIN
+
+
+def test_costs_are_listed_ones_and_load_no_http_client(store_path, environ) -> None:
+    fill(store_path)
+    code = """
+import atexit, sys
+from rewind_auto.cli.main import main
+atexit.register(lambda: print(sorted({"genai_prices", "httpx2"} & sys.modules.keys()), file=sys.stderr))
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, "show", TRIP, "--json"], env=environ, capture_output=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"['genai_prices']\n")
+    assert json.loads(done.stdout)["steps"][0]["cost_usd"] > 0

@@ -33,6 +33,11 @@ SESSIONS_AFTER_THE_CUT = Plan(
 A_SESSION_FIRST = Plan(
     (Own("chat", (Own("deep", (Ask(fresh=True),)),)), Ask(), Own("deep", (Ask(fresh=True),)))
 )
+INSIDE_FIRST = Plan((Ask(), Own("chat", (Own("chat", (Call(fresh=True),)), Call())), Ask()))
+# Of two sessions of a name, the one that has made no call itself yet.
+WHICH_OF_TWO = Plan(
+    (Ask(), Own("chat", (Own("chat", (Ask(),)), Ask())), Own("chat", (Call(fresh=True),)), Ask())
+)
 
 
 @pytest.mark.parametrize("driver", DRIVERS, ids=repr)
@@ -58,6 +63,8 @@ def test_a_fork_at_every_step_leaves_there(driver, examples):
     @examples
     @example(plan=SESSIONS_AFTER_THE_CUT)
     @example(plan=A_SESSION_FIRST)
+    @example(plan=INSIDE_FIRST)
+    @example(plan=WHICH_OF_TWO)
     @given(plan=plans.sequential())
     def holds(plan: Plan) -> None:
         note(str(plan))

@@ -251,10 +251,7 @@ def test_31aa4aa_the_arguments_of_a_tool_call_are_not_part_of_the_text(program, 
     source = "httpx2.post(sys.argv[1] + '/v1/messages', json={'stream': True}, trust_env=False)"
     assert program(PRELUDE + source, arguments=[server.url]).returncode == 0
     assert main.run(["show", "last"]) == 0
-    shown = capsys.readouterr().out
-    assert "Let me look." in shown
-    assert 'look.{"city"' not in shown.replace(" ", "")
-    assert "partial_json" not in shown
+    assert 'Let me look.  look(city="Ulm")\n' in capsys.readouterr().out
 
 
 def test_fa4301b_a_replay_counts_each_step_once_and_its_hits_have_spans(program, provider, kept):
@@ -296,7 +293,7 @@ except httpx2.ConnectError as error:
 
 def test_5d1d012_no_key_is_on_disk_and_2b444f4_nobody_else_can_read_it(program, server, store_path, written):
     """In headers, URLs, bodies of either kind, and an upload that looks like a stream of events."""
-    keys = [f"sk-canary{number}-{'0123456789' * 3}" for number in range(6)]
+    keys = [f"{'sk-' if number > 1 else ''}canary{number}-{'0123456789' * 3}" for number in range(6)]
     server.on("", answer(1))
     source = f"""
 keys = {keys!r}
@@ -312,7 +309,7 @@ send(content="data: " + keys[5] + "\\n\\ndata: [DONE]\\n\\n", headers={{"Content
     assert len(server.seen) == 4
     kept = written()
     assert b"mine is " in kept
-    assert [key for key in keys if key[:10].encode() in kept] == []
+    assert [key for key in keys if key[:12].encode() in kept] == []
     folder = store_path.parent
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
