@@ -11,13 +11,14 @@ from contextlib import AbstractContextManager
 from contextvars import Token
 from typing import TYPE_CHECKING, Any
 
+from rewind_auto import inner
 from rewind_auto.core import guard
 from rewind_auto.core.errors import RewindReplayDivergenceError
 from rewind_auto.core.exchange import Exchange
 from rewind_auto.core.model import Decision, Ending, Fault, Head, Recording, Step, StepRef
 from rewind_auto.core.order import Place
 from rewind_auto.core.playback import Playback
-from rewind_auto.core.seam import Pauses, inside, within
+from rewind_auto.core.seam import Pauses, inside
 
 if TYPE_CHECKING:
     from rewind_auto.describe import Description
@@ -26,13 +27,19 @@ if TYPE_CHECKING:
     from rewind_auto.telemetry.call_span import CallSpan
 
 
+def _activated(span: CallSpan | None) -> AbstractContextManager[Any] | None:
+    with guard.swallow("span"):
+        return span.activate() if span is not None else None
+    return None
+
+
 class _Scope:
     """Marks what runs below a call as part of it, and makes its span the current one."""
 
     __slots__ = ("_span", "_token")
 
     def __init__(self, span: CallSpan | None) -> None:
-        self._span: AbstractContextManager[Any] | None = span.activate() if span is not None else None
+        self._span = _activated(span)
         self._token: Token[bool] | None = None
 
     def __enter__(self) -> None:
@@ -55,13 +62,12 @@ class _Around:
     __slots__ = ("_ref", "_span", "_token")
 
     def __init__(self, span: CallSpan | None, ref: StepRef) -> None:
-        self._span: AbstractContextManager[Any] | None = span.activate() if span is not None else None
+        self._span = _activated(span)
         self._ref = ref
         self._token: Token[StepRef | None] | None = None
 
     def __enter__(self) -> None:
-        if within.get() is None:
-            self._token = within.set(self._ref)
+        self._token = inner.enter_function(self._ref)
         if self._span is not None:
             with guard.swallow("span"):
                 self._span.__enter__()
@@ -70,8 +76,7 @@ class _Around:
         if self._span is not None:
             with guard.swallow("span"):
                 self._span.__exit__(None, None, None)
-        if self._token is not None:
-            within.reset(self._token)
+        inner.leave_function(self._ref, self._token)
 
 
 class LiveCall:
@@ -100,36 +105,65 @@ class LiveCall:
     def around(self) -> AbstractContextManager[None]:
         return _Around(self.description.span, StepRef(self.step.session, self.step.step))
 
-    def uploaded(self, body: bytes) -> None:
-        self.exchange.uploaded(body)
+    def uploaded(self, body: bytes | None) -> None:
+        try:
+            self.exchange.uploaded(body)
+        except Exception as error:  # noqa: BLE001 - here and below: the program must not see it
+            self.lost(error)
 
     def head(self, head: Head) -> None:
-        self.exchange.head(head)
+        try:
+            self.exchange.head(head)
+        except Exception as error:  # noqa: BLE001
+            self.lost(error)
 
     def decoded(self) -> None:
-        self.exchange.decoded()
+        try:
+            self.exchange.decoded()
+        except Exception as error:  # noqa: BLE001
+            self.lost(error)
 
     def chunk_open(self) -> None:
-        self.exchange.chunk_open()
+        try:
+            self.exchange.chunk_open()
+        except Exception as error:  # noqa: BLE001
+            self.lost(error)
 
     def chunk(self, data: bytes) -> None:
-        self.exchange.chunk(data)
+        try:
+            self.exchange.chunk(data)
+        except Exception as error:  # noqa: BLE001
+            self.lost(error)
+
+    def lost(self, error: Exception) -> None:
+        with guard.swallow("a call"):
+            self.step.decision, self.step.note = Decision.BYPASS, "internal error"
+            self.exchange.let_go()
+            raise error
 
     def end(self, ending: Ending, fault: Fault | None = None) -> Pauses[None]:
-        # A child forked on the way has a copy of the response: what it does with that is not the call's end.
-        # And when modules are taken apart nothing can be written any more.
-        if self._left or self._pid != os.getpid() or sys.is_finalizing():
-            return
         try:
+            # A child forked on the way has a copy of the response: what it does with that is not the call's
+            # end. And when modules are taken apart nothing can be written any more.
+            if self._left or self._pid != os.getpid() or sys.is_finalizing():
+                return
             recording = self.exchange.finish(ending, fault)
             if recording is not None:
                 yield from self._run.ended(self, recording)
         except Exception as error:  # noqa: BLE001 - the program must not see it
+            self._run.runtime.open.discard(self)
             guard.report("end of a call", error)
 
     def dropped(self) -> None:
-        if not self.exchange.finished:
-            self._run.runtime.dropped.append(self)
+        with guard.swallow("a call"):
+            if not self.exchange.finished:
+                self._run.runtime.dropped.append(self)
+
+    def let_go(self) -> None:
+        """End it after it was dropped. A store that is busy is written to behind the call about to begin."""
+        pauses = self.end(Ending.CLOSED)
+        next(pauses, None)
+        pauses.close()
 
     def leave(self, why: str) -> Pauses[None]:
         self._left = True
@@ -158,6 +192,8 @@ class ServedCall:
         self._playback: Playback | None = None
         self._ended = False
         self.step = step
+        if description.span is not None:
+            run.runtime.served.add(self)
 
     @property
     def recording(self) -> Recording:
@@ -168,12 +204,21 @@ class ServedCall:
             self._playback = Playback(self.recording, self._run.settings.speed, self._place)
         return self._playback
 
-    def end(self) -> None:
+    def dropped(self) -> None:
         if not self._ended:
-            self._ended = True
-            if self._place is not None:
-                self._place.passed()
-            with guard.swallow("end of a served call"):
+            self._run.runtime.dropped.append(self)
+
+    def let_go(self) -> None:
+        """End it after it was dropped."""
+        self.end()
+
+    def end(self) -> None:
+        with guard.swallow("end of a served call"):
+            if not self._ended:
+                self._ended = True
+                self._run.runtime.served.discard(self)
+                if self._place is not None:
+                    self._place.passed()
                 self._description.end(self.step, self.recording, link=self._claimed.source)
 
     def beyond(self) -> BaseException:

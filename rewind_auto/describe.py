@@ -116,11 +116,11 @@ class Description:
             SpanStart(
                 operation=self.route.operation,
                 provider=self.route.provider,
-                model=asked.model,
+                model=redact.ruled(asked.model),
                 server_address=host,
                 server_port=port,
                 tool=self._request.url.partition(":")[2] if function else "",
-                request_attributes=attributes,
+                request_attributes=redact.ruled(attributes),
                 mode=session.mode.value,
                 session_id=session.id,
                 step=step.step or None,
@@ -189,7 +189,7 @@ class Description:
             time_to_first_chunk=self._first_chunk(step, recording),
             duration=recording.end_us / 1e6,
             usage=answered.usage,
-            response_attributes=self._openai(answered.attributes()),
+            response_attributes=redact.ruled(self._openai(answered.attributes())),
             divergence=_divergence(step) if step.detail else None,
         )
         if self._wants_content:

@@ -6,13 +6,13 @@ Until the program calls an LLM host, this and the adapter are all of us there is
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rewind_auto import inner
 from rewind_auto.core import guard
 from rewind_auto.core.errors import RewindReplayDivergenceError
+from rewind_auto.core.loading import importing
 from rewind_auto.providers.hosts import HostGate
 from rewind_auto.values import ALL_HOSTS
 
@@ -43,7 +43,6 @@ class ProcessDriver:
     def __init__(self, settings: Settings, predicates: Predicates | None = None) -> None:
         self.predicates = predicates
         self._looks_up = settings.mode not in ("record", "off")
-        self._lock = threading.Lock()
         self._runtime: Runtime | None = None
         self.settings = settings
         self.see(settings)
@@ -69,21 +68,26 @@ class ProcessDriver:
         """See `rewind_auto.core.seam.Driver.begin`."""
         try:
             runtime = self.runtime()
-        except Exception as error:
-            # An upgrade under a running process can have taken modules away.
-            if self.settings.mode == "replay":
-                raise RewindReplayDivergenceError(
-                    f"strict replay: cannot start, nothing was sent: {type(error).__name__}: {error}"
-                ) from error
-            guard.report("start", error)
+        except Exception as error:  # noqa: BLE001 - an upgrade can have taken modules away from under us
+            self.failed("start", error)
             return None
         return (yield from runtime.begin(request, upgrade=upgrade))
+
+    def failed(self, where: str, error: Exception) -> None:
+        """See `rewind_auto.core.seam.Driver.failed`."""
+        opened = inner.current()
+        mode = opened.run.session.mode if opened is not None and opened.run else self.settings.mode
+        if mode == "replay":
+            message = f"strict replay: nothing was sent: internal error: {type(error).__name__}: {error}"
+            guard.warn_once("strict replay", message)  # a program may swallow what it is raised
+            raise RewindReplayDivergenceError(message) from error
+        guard.report(where, error)
 
     def runtime(self) -> Runtime:
         """The rest of the agent, loaded on first use."""
         runtime = self._runtime
         if runtime is None:
-            with self._lock:
+            with importing:
                 if self._runtime is None:
                     from rewind_auto.runtime import Runtime
 

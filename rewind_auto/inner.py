@@ -1,4 +1,4 @@
-"""Which of a program's own sessions the running task or thread is in.
+"""Which of a program's own sessions, and functions that are steps, the running task or thread is in.
 
 Loaded with the driver, before it is known that the program will ever have one: it imports next to nothing.
 """
@@ -10,17 +10,21 @@ from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING
 
+from rewind_auto.core.seam import within
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rewind_auto.core.model import StepRef
     from rewind_auto.modes.run import Run
 
     _Start = Callable[[threading.Thread], None]
 
 _current: ContextVar[Opened] = ContextVar("rewind_session")
 _opened: list[Opened] = []
+_functions: set[StepRef] = set()  # those that are running
 _before: list[_Start] = []  # `Thread.start` as it was, and ours in its place
-_STARTED_IN = "_rewind_session"
+_STARTED_IN, _STARTED_WITHIN = "_rewind_session", "_rewind_within"
 _lock = threading.Lock()
 
 
@@ -41,9 +45,7 @@ def enter(run: Run | None) -> Opened:
     opened = Opened(run, current())
     with _lock:
         _opened.append(opened)
-        if threading.Thread.start not in _before[1:]:
-            _before[:] = _noting(threading.Thread.start)
-            threading.Thread.start = _before[1]  # type: ignore[method-assign, assignment]
+        _note_threads()
     opened.token = _current.set(opened)
     return opened
 
@@ -52,8 +54,7 @@ def leave(opened: Opened) -> None:
     """The end of what `enter` began."""
     with _lock:
         _opened.remove(opened)
-        if not _opened and threading.Thread.start in _before[1:]:
-            threading.Thread.start = _before[0]  # type: ignore[method-assign, assignment]
+        _note_threads()
     # Entered in one context and left in another, as fixtures of pytest-asyncio are, it is that context's end.
     with suppress(ValueError):
         _current.reset(opened.token)
@@ -69,6 +70,48 @@ def current() -> Opened | None:
     return found
 
 
+def enter_function(step: StepRef) -> Token[StepRef | None] | None:
+    """Have the calls that are made here be part of a function's, unless that is part of another one's."""
+    if function() is not None:
+        return None
+    with _lock:
+        _functions.add(step)
+        _note_threads()
+    return within.set(step)
+
+
+def leave_function(step: StepRef, token: Token[StepRef | None] | None) -> None:
+    """The end of what `enter_function` began."""
+    if token is not None:
+        with _lock:
+            _functions.discard(step)
+            _note_threads()
+        within.reset(token)
+
+
+def function() -> StepRef | None:
+    """The step of the outermost function that the running code is part of.
+
+    A thread is, while the function runs: a pool that it made may be used by others later.
+    """
+    found = within.get()
+    if found is None and _functions:
+        found = getattr(threading.current_thread(), _STARTED_WITHIN, None)
+        if found not in _functions:
+            return None
+    return found
+
+
+def _note_threads() -> None:
+    """Replace ``Thread.start`` as long as there is something that a thread can be started in."""
+    replaced = threading.Thread.start in _before[1:]
+    if (_opened or _functions) and not replaced:
+        _before[:] = _noting(threading.Thread.start)
+        threading.Thread.start = _before[1]  # type: ignore[method-assign, assignment]
+    elif replaced and not _opened and not _functions:
+        threading.Thread.start = _before[0]  # type: ignore[method-assign, assignment]
+
+
 def _noting(start: _Start) -> tuple[_Start, _Start]:
     """``Thread.start``, and one that notes where the thread began, for a thread takes no context along.
 
@@ -77,6 +120,7 @@ def _noting(start: _Start) -> tuple[_Start, _Start]:
 
     def noting(thread: threading.Thread) -> None:
         setattr(thread, _STARTED_IN, current())
+        setattr(thread, _STARTED_WITHIN, function())
         start(thread)
 
     return start, noting

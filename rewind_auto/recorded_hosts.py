@@ -1,4 +1,4 @@
-"""The hosts that a recording had, for whatever replays or forks it: a strict replay holds back the same."""
+"""What a recording saw, for whatever replays or forks it: a strict replay holds back the same hosts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rewind_auto.values import split_fork
 
 
 def added(settings: Settings) -> Settings:
-    """The settings with the hosts of their source. `rewind-run` has added them already.
+    """The settings with what their source saw. `rewind-run` has added them already.
 
     A source that is not to be had is left to the first call to say.
     """
@@ -31,9 +31,10 @@ def added(settings: Settings) -> Settings:
 
 
 def with_those_of(settings: Settings, source: Session) -> Settings:
-    """The settings with the hosts of a session."""
+    """The settings with the hosts of a session, and with what tells its conversations apart."""
     return replace(
         settings,
         llm_hosts=tuple(dict.fromkeys((*settings.llm_hosts, *source.llm_hosts))),
         tool_hosts=tuple(dict.fromkeys((*settings.tool_hosts, *source.tool_hosts))),
+        session_by=settings.session_by or source.session_by,
     )

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 from rewind_auto import inner
 from rewind_auto.calls import LiveCall, ServedCall
-from rewind_auto.core import guard
+from rewind_auto.core import guard, redact
 from rewind_auto.core.address import port_of
 from rewind_auto.core.canonical import Canonicalizer, digest
-from rewind_auto.core.errors import RewindReplayDivergenceError, StoreBusyError
+from rewind_auto.core.errors import RewindReplayDivergenceError, StoreBusyError, StoreError
 from rewind_auto.core.model import Ending, Head, Kind, Match, Mode, Recording, Request, Session
 from rewind_auto.core.seam import Pauses
 from rewind_auto.core.seam import run as run_through
@@ -43,6 +43,7 @@ _KEYED = 1000  # traces or conversations at once; one that comes again after tha
 # What is sent by these, or to there, is about calls: no run sends the same again.
 _EXPORTER = b"OTel-OTLP-Exporter-Python"
 _INGEST = "/v1/traces/ingest"  # of OpenAI; openai-agents traces to there by default
+_EDGE = 64 * 1024  # bytes
 _EXIT = 2.0  # seconds at exit for what is still to be written
 
 
@@ -53,13 +54,16 @@ class Runtime:
         settings = driver.settings
         self.settings = settings
         self.driver = driver
+        redact.use(settings.redact)
         self.store = open_store(settings.store)
         self.behind = Behind()
         self.tracing = Tracing(settings.otlp, os.environ)
         self.canonicalizer = Canonicalizer(settings.ignore, host_class)
         self.patience = PATIENCE
         self.open: set[LiveCall] = set()
-        self.dropped: deque[LiveCall] = deque()  # whose bodies nobody has any more; ended when there is time
+        self.served: set[ServedCall] = set()  # with a span, the program not yet done with them
+        # Whose bodies nobody has any more; ended when there is time.
+        self.dropped: deque[LiveCall | ServedCall] = deque()
         session = Session(
             id=settings.session_id,
             name=settings.session_name or _program(),
@@ -75,7 +79,8 @@ class Runtime:
         self._keyed: OrderedDict[str, Run] = OrderedDict()  # of REWIND_SESSION_BY, the least recent first
         atexit.register(self.close)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.open.clear)  # the parent finishes its own calls
+            for calls in (self.open, self.served, self.dropped):  # the parent finishes its own
+                os.register_at_fork(after_in_child=calls.clear)
 
     def begin(self, request: Request, *, upgrade: bool) -> Pauses[LiveCall | ServedCall | None]:
         """See `rewind_auto.core.seam.Driver.begin`."""
@@ -88,6 +93,8 @@ class Runtime:
                 return None
             if kind is Kind.TOOL:
                 request = replace(request, tool=True)
+            if len(request.body) > self.settings.max_body:
+                request = replace(request, body=_stand_in(request.body), oversized=True)
             self._end_dropped()
             run = self._run_of(request)
             if run is None:
@@ -95,11 +102,15 @@ class Runtime:
             return (yield from run.begin(request, upgrade=upgrade))
         except Exception as error:
             if run is not None and run.strict:  # the one mode that must not let a call out
-                message = f"strict replay: internal error, nothing was sent: {type(error).__name__}: {error}"
+                what = "" if isinstance(error, StoreError) else f"internal error: {type(error).__name__}: "
+                message = f"strict replay: nothing was sent: {what}{redact.text(str(error))}"
                 with guard.swallow("divergence"):
                     run.diverged(run.describe(request)[0], message)
                 raise RewindReplayDivergenceError(message) from error
-            guard.report("begin of a call", error)
+            if isinstance(error, StoreError):
+                guard.warn_once("store", f"nothing is recorded: {error}")
+            else:
+                guard.report("begin of a call", error)
             return None
 
     def _run_of(self, request: Request) -> Run | None:
@@ -171,9 +182,7 @@ class Runtime:
 
     def _end_dropped(self) -> None:
         while self.dropped:
-            pauses = self.dropped.popleft().end(Ending.CLOSED)
-            next(pauses, None)
-            pauses.close()  # a store that is busy is written to behind the call that is about to begin
+            self.dropped.popleft().let_go()
 
     def _upload(self, request: Request) -> ServedCall | None:
         """What openai-agents tells OpenAI of its calls. None of them: other ids, other times in every run.
@@ -242,6 +251,8 @@ class Runtime:
                 waiting = call.exchange.response_head is None
                 for _ in call.end(Ending.CANCELLED if waiting else Ending.CLOSED):
                     break
+            for served in list(self.served):
+                served.end()
             self.behind.flush(_EXIT)
             self.tracing.close()
             for run in (*self._keyed.values(), self.run):
@@ -257,6 +268,12 @@ def _agrees(predicate: Callable[[LLMRequest], bool], request: LLMRequest) -> boo
             "predicate", f"a predicate raised and counts as false: {type(error).__name__}: {error}"
         )
         return False
+
+
+def _stand_in(body: bytes) -> bytes:
+    """What there is of a body that is too large to be recorded: nobody has the time to look at all of it."""
+    known = digest(body[:_EDGE], body[-_EDGE:], b"%d" % len(body)).hex()
+    return f'"{len(body)} bytes: {known}"'.encode()
 
 
 def _is_exporters(request: Request) -> bool:

@@ -58,9 +58,10 @@ class Settings:
     cache_ttl: float | None = None
     log: str = "warning"
     ignore: tuple[str, ...] = ()
+    redact: tuple[str, ...] = ()
     match: Match = Match.RENAMED
     order: str = "any"
-    max_body: int = 64 << 20
+    max_body: int = 16 << 20
     otlp: str | None = None
     session_by: str = ""
     allow_unused: bool = False
@@ -97,8 +98,10 @@ OPTIONS: tuple[Option, ...] = (
            f"what is said on stderr: {', '.join(values.LOG_LEVELS)} (default: warning)"),
     Option("", "REWIND_IGNORE", "ignore", values.read_paths,
            "JSON paths left out of the fingerprint, separated by commas"),
+    Option("--redact", "REWIND_REDACT", "redact", values.read_redactions,
+           "what else is taken out before the write: names of headers and fields, or /REGEX/", "RULE[,RULE]"),
     Option("", "REWIND_MAX_BODY", "max_body", values.read_size,
-           "bytes above which a call is not recorded; or 512k, 64m (default)"),
+           "bytes above which a call is not recorded; or 512k, 16m (default)"),
     Option("", "REWIND_SESSION_BY", "session_by", values.read_session_by,
            "process (default), trace or header:NAME: each trace or conversation is a session of its own"),
     Option("", "REWIND_PRICES", "prices", values.read_file,
@@ -107,7 +110,7 @@ OPTIONS: tuple[Option, ...] = (
            "the session to write to; set by the first process of a run"),
     Option("", "REWIND_ROOT_PID", "root_pid", values.read_pid,
            "the process that began the session; set with its id"),
-    Option("", "REWIND_COMMAND", "command", str,
+    Option("", "REWIND_COMMAND", "command", values.as_utf8,
            "the command line to note with the session; set by rewind-run"),
     Option("", "REWIND_SUPERVISED", "supervised", values.read_switch,
            "1: rewind-run waits and gives the verdict; set by rewind-run"),

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Mapping
 
-from rewind_auto.core.model import Match, Mode
+from rewind_auto.core.model import MAX_BODY, Match, Mode
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical", "off")
 ALL_HOSTS = "all"
@@ -32,12 +32,25 @@ def split_fork(text: str) -> tuple[str, int | None]:
     return ref, int(step)
 
 
+def as_utf8(text: str) -> str:
+    """``text`` as it would be where the locale's encoding is UTF-8: some of a run's processes may have C."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def read_text(text: str) -> str:
-    if not text.strip():
+    shown = as_utf8(text)
+    if not shown.strip():
         raise ValueError("is empty")
-    if not text.isprintable():
+    if not shown.isprintable():
         raise ValueError("has a character that cannot be printed")
-    return text.strip()
+    return shown.strip()
+
+
+def _read_path(text: str) -> str:
+    read_text(text)
+    return text.strip()  # its own bytes, in whatever encoding
 
 
 def read_name(text: str) -> str:
@@ -48,7 +61,7 @@ def read_name(text: str) -> str:
 
 
 def read_store(text: str) -> str:
-    path = read_text(text)
+    path = _read_path(text)
     scheme, separator, rest = path.partition("://")
     if separator:
         if scheme in ("postgresql", "postgres", "redis", "rediss"):
@@ -63,13 +76,17 @@ def read_store(text: str) -> str:
 
 
 def read_file(text: str) -> str:
-    return os.path.abspath(os.path.expanduser(read_text(text)))
+    return os.path.abspath(os.path.expanduser(_read_path(text)))
 
 
 def read_session_by(text: str) -> str:
     word = text.strip()
     kind, colon, name = word.partition(":")
     if kind == "header" and colon and name.isascii() and name.isprintable() and " " not in name and name:
+        from rewind_auto.core.secret_shapes import is_name
+
+        if is_name(name) or "cookie" in name.lower():  # its value is the name of a session
+            raise ValueError("that header holds a credential")
         return f"header:{name.lower()}"
     if word in ("process", "trace"):
         return "" if word == "process" else word
@@ -127,7 +144,10 @@ def read_seconds(text: str) -> float:
 
 
 def read_size(text: str) -> int:
-    return int(_scaled(text, _BYTES))
+    size = int(_scaled(text, _BYTES))
+    if size > MAX_BODY:
+        raise ValueError(f"must be at most {MAX_BODY >> 20}m")
+    return size
 
 
 def read_level(text: str) -> str:
@@ -144,6 +164,12 @@ def read_paths(text: str) -> tuple[str, ...]:
     for path in paths:
         parse_path(path)
     return paths
+
+
+def read_redactions(text: str) -> tuple[str, ...]:
+    from rewind_auto.core.rules import split
+
+    return split(text)
 
 
 def read_pid(text: str) -> int:

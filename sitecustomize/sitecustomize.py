@@ -53,13 +53,12 @@ def arm(mode: str) -> None:
 
 
 def give_up(error: BaseException, mode: str) -> None:
-    """Say why there is no agent here: once below the first process concerned, on stderr.
+    """Say why there is no agent here, on stderr: once in a run.
 
     A strict replay cannot hold back what it is not loaded into, so there the process ends.
     """
     strict = mode == "replay"
-    if strict or not os.environ.get("REWIND_ABSENCE_TOLD"):
-        os.environ["REWIND_ABSENCE_TOLD"] = "1"
+    if strict or is_untold():
         python = "{} (Python {}.{})".format(sys.executable or sys.prefix, *sys.version_info[:2])
         end = "a strict replay stops here" if strict else "the program goes on unrecorded"
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -70,6 +69,23 @@ def give_up(error: BaseException, mode: str) -> None:
             pass
     if strict:
         os._exit(86)
+
+
+def is_untold() -> bool:
+    """Whether this process is the one to say it."""
+    if os.environ.get("REWIND_ABSENCE_TOLD"):
+        return False
+    # For those below: without rewind-run there is no session that they have in common.
+    os.environ["REWIND_ABSENCE_TOLD"] = "1"
+    packaged = os.path.basename(HERE) == "_inject"
+    core = os.path.join(os.path.dirname(HERE), *([] if packaged else ["rewind_auto"]), "core")
+    try:
+        namespace: dict[str, object] = {}
+        with open(os.path.join(core, "told.py"), encoding="utf-8") as file:
+            exec(file.read(), namespace)  # noqa: S102 - of our own; it cannot be imported here
+        return bool(namespace["is_first"]("absent"))  # type: ignore[operator]
+    except Exception:
+        return True
 
 
 try:

@@ -19,6 +19,18 @@ URL, WORD = sys.argv[1], sys.argv[2]
 HAS = json.loads(os.environ["CANARIES"])
 OPTIONS = {"verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "trust_env": False}
 ARGUMENTS = json.dumps({"api_key": HAS["argument of a tool call"], "city": "Paris"})
+HEADERS = {
+    "Proxy-Authorization": "Bearer {}",
+    "cf-aig-authorization": "Bearer {}",
+    "Helicone-Auth": "Bearer {}",
+    "x-portkey-api-key": "{}",
+    "x-portkey-virtual-key": "{}",
+    "x-litellm-api-key": "Bearer {}",
+    "Ocp-Apim-Subscription-Key": "{}",
+    "x-goog-iam-authorization-token": "{}",
+    "Authorization": "Token {}",  # of Replicate
+    "X-Auth-Token": "{}",
+}
 MESSAGES = [
     {"role": "system", "content": f"You may use {HAS['key-shaped']} for that."},
     {"role": "user", "content": f"ordinary words {WORD}"},
@@ -74,6 +86,58 @@ def with_gemini() -> None:
 
     client = genai.Client(api_key=HAS["x-goog-api-key"], http_options={"base_url": URL})
     print(client.models.generate_content(model="gemini-x", contents="ordinary words").text)
+
+
+def with_other_sdks() -> None:
+    """The other ways in which SDKs say who they are."""
+    import anthropic
+    import cohere
+    import mistralai.client
+    import ollama
+    import openai
+
+    azure = openai.AzureOpenAI(
+        azure_endpoint=URL, azure_ad_token=HAS["entra"], api_version="2024-10-21", max_retries=0
+    )
+    print(azure.chat.completions.create(model="gpt-5", messages=MESSAGES[1:2]).id)
+    message = {"model": "claude-x", "max_tokens": 9, "messages": MESSAGES[1:2]}
+    client = anthropic.Anthropic(base_url=URL, auth_token=HAS["auth token"], api_key=None, max_retries=0)
+    print(client.messages.create(**message).id)
+    aws = {"aws_region": "us-east-1", "base_url": URL, "max_retries": 0}
+    signed = {"aws_secret_key": HAS["aws secret"], "aws_session_token": HAS["aws session"]}
+    for keys in ({"aws_access_key": HAS["aws key"], **signed}, {"api_key": HAS["bedrock key"]}):
+        print(anthropic.AnthropicBedrock(**aws, **keys).messages.create(**message).id)
+    print(cohere.ClientV2(api_key=HAS["cohere"], base_url=URL).chat(model="c", messages=MESSAGES[1:2]).id)
+    with mistralai.client.Mistral(api_key=HAS["mistral"], server_url=URL) as mistral:
+        print(mistral.chat.complete(model="m", messages=MESSAGES[1:2]).id)
+    hosted = ollama.Client(host=URL, headers={"Authorization": f"Bearer {HAS['ollama']}"})
+    print(hosted.chat(model="o", messages=MESSAGES[1:2]).message.content)
+
+
+def with_gateways() -> None:
+    """The headers of gateways and clouds, and of SDKs that are not installed here, as they send them."""
+    with httpx2.Client(**OPTIONS) as client:
+        for name, shape in HEADERS.items():
+            client.post(f"{URL}/v1/x", headers={name: shape.format(HAS[name])}, json={"a": 1})
+
+
+def with_bodies() -> None:
+    """Bodies of other kinds, and what is answered with a credential."""
+    with httpx2.Client(**OPTIONS) as client:
+        form = {"grant_type": "password", "password": HAS["form"], "client_secret": HAS["client secret"]}
+        issued = client.post(f"{URL}/oauth/token", data=form).json()["access_token"]
+        client.post(f"{URL}/v1/x", headers={"Authorization": f"Bearer {issued}"}, json={"a": 1})
+        client.post(
+            f"{URL}/v1/x", data={"api_key": HAS["part"]}, files={"file": ("a.txt", b"ordinary words")}
+        )
+        query = f'mutation {{ login(password: "{HAS["graphql"]}") {{ id }} }}'
+        client.post(f"{URL}/v1/x", json={"query": query})
+        nested = json.dumps({"a": json.dumps({"password": HAS["json in json"]})})
+        client.post(f"{URL}/v1/x", json={"arguments": nested})
+        client.post(f"{URL}/v1/bot{HAS['path']}/send", json={"a": 1})
+        client.post(f"{URL}/v1/x", content=f"dsn: postgres://me:{HAS['dsn']}@db/x".encode())
+        gone = client.post(f"{URL}/v1/echoed", headers={"X-Api-Key": HAS["echoed"]}, content=b"{}")
+        print(len(gone.text))
 
 
 def with_httpx2() -> None:
@@ -134,7 +198,9 @@ def with_aiohttp() -> None:
     asyncio.run(calls())
 
 
-for name in os.environ.get("PARTS", "openai anthropic gemini httpx2 requests aiohttp").split():
+for name in os.environ.get(
+    "PARTS", "openai anthropic gemini other_sdks gateways bodies httpx2 requests aiohttp"
+).split():
     globals()[f"with_{name}"]()
 copies = os.environ.get("COPIES")
 if copies:  # the files as they are while the program runs; another process reads them, see POSIX's locks

@@ -23,15 +23,46 @@ ROOT = Path(__file__).parents[1]
 PROGRAM = Path(__file__).with_name("secrets_program.py")
 MARK = "ordinary words"  # what is no secret, and is to be found wherever content is kept
 
+
+def secrets_program_headers():
+    """Names of the headers that the program sends with a secret each."""
+    for line in PROGRAM.read_text().partition("HEADERS = {")[2].partition("}\n")[0].splitlines():
+        if line.strip():
+            yield line.split('"')[1]
+
+
 PLACES = {
     # Only the request's own credentials are known by their value; elsewhere a secret has to look like one.
     "key-shaped": "sk-canary-{}",
     "bearer in text": "canary.text.{}",
+    "path": "123456789:AA{}0123456789a",
+    "dsn": "canary.of.{}",  # with a slash it would be written another way
     **dict.fromkeys(
         [
             *("bearer", "custom header", "cookie", "query", "field", "password", "azure", "x-api-key"),
             *("x-goog-api-key", "user information", "basic", "token in query", "in an error", "set-cookie"),
             *("argument of a tool call", "command line", "openai key", "anthropic key", "gemini key"),
+            *(
+                "entra",
+                "auth token",
+                "aws key",
+                "aws secret",
+                "aws session",
+                "bedrock key",
+                "cohere",
+                "mistral",
+            ),
+            *(
+                "ollama",
+                "form",
+                "client secret",
+                "issued",
+                "part",
+                "graphql",
+                "json in json",
+                "echoed",
+            ),
+            *secrets_program_headers(),
         ],
         "canary/{}+",
     ),
@@ -49,6 +80,7 @@ def server(canaries):
     message = {"role": "assistant", "content": "sure thing"}
     done = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gpt-5"}
     done["choices"] = [{"index": 0, "finish_reason": "stop", "message": message}]
+    done["usage"] = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
     piece = {
         **done,
         "object": "chat.completion.chunk",
@@ -86,6 +118,17 @@ def server(canaries):
         running.on("/v1/messages", answer(said))
         running.on("/v1/models/gemini-x:generateContent", answer(part))
         running.on("/v1/x", answer({"ok": True}))
+        running.on("/oauth/token", answer({"access_token": canaries["issued"], "token_type": "Bearer"}))
+        running.on(f"/v1/bot{canaries['path']}/send", answer({"ok": True}))
+        key = canaries["echoed"]
+        zipped = gzip.compress(json.dumps({"you": key, "once more": json.dumps(key)}).encode())
+        running.on("/v1/echoed", reply(zipped, 200, [("Content-Encoding", "gzip")]))
+        running.on(
+            "/v2/chat", answer({"id": "c", "finish_reason": "COMPLETE", "message": {"role": "assistant"}})
+        )
+        running.on("/api/chat", answer({"model": "o", "message": message, "done": True}))
+        for model in ("claude-x",):
+            running.on(f"/model/{model}/invoke", answer(said))
         running.on("/v1/cookies", answer({}, Set_Cookie=f"id={canaries['set-cookie']}; Path=/"))
         yield running
 
@@ -192,6 +235,10 @@ def test_nothing_that_is_written_has_a_secret_in_it(start, server, collector, ca
         *(("sessions", "--json"), ("show", "last")),
         *(("show", ref, "--json", "--content") for ref in ("secretive", "last")),
         ("show", "secretive", "--content"),
+        *(("export", "--all", "--format", how) for how in ("jsonl", "har")),
+        *(("diff", "secretive", "last", *how) for how in ((), ("--json",), ("--all",))),
+        ("scrub", "--all", "--json"),
+        ("stats",),
     ):
         written[f"rewind-auto {' '.join(words)}"] = start("main", *words)
     written |= {f"spans {number}": seen.head + seen.raw for number, seen in enumerate(collector.seen)}
@@ -211,7 +258,7 @@ def test_nothing_that_is_written_has_a_secret_in_it(start, server, collector, ca
 
 
 # The first are never asked for; the others go to the command line, and into the program itself.
-UNSENT = {"openai key", "anthropic key", "gemini key", "command line", "in an error"}
+UNSENT = {"openai key", "anthropic key", "gemini key", "command line", "in an error", "aws secret"}
 
 
 def test_the_search_finds_what_is_there(canaries):

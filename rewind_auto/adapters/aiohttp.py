@@ -19,6 +19,7 @@ from typing import Any
 
 from rewind_auto.adapters import patching
 from rewind_auto.core import guard
+from rewind_auto.core.loading import importing
 from rewind_auto.core.seam import Driver, inside
 
 WITHOUT_SEAM = "3.12 or newer is needed, its calls are not covered"
@@ -77,9 +78,17 @@ def _seam(patch: patching.Patch, *, module: ModuleType) -> Any:
 
     async def rewind(request: Any, handler: Any, *, asked: Mapping[str, Any] = _NOTHING) -> Any:
         driver = patch.driver
-        if driver is None or inside.get() or not _wants(driver, request):
+        if driver is None or inside.get():
             return await handler(request)
-        from rewind_auto.adapters.aiohttp_calls import intercept
+        try:
+            wanted = _wants(driver, request)
+        except Exception as error:  # noqa: BLE001 - the program must not see it
+            driver.failed("choice of a request", error)
+            wanted = False
+        if not wanted:
+            return await handler(request)
+        with importing:
+            from rewind_auto.adapters.aiohttp_calls import intercept
 
         return await intercept(module, driver, request, handler, asked)
 
@@ -98,9 +107,10 @@ def _seam(patch: patching.Patch, *, module: ModuleType) -> Any:
 
 def _wants(driver: Driver, request: Any) -> bool:
     try:
-        return driver.wants(request.url.raw_host, request.url.port)
+        host, port = request.url.raw_host, request.url.port
     except Exception:  # noqa: BLE001 - tests put stand-ins in a request's place: nobody's URL is not ours
         return False
+    return isinstance(host, str) and driver.wants(host, port)
 
 
 def _like_a_coroutine_function(function: Any) -> Any:

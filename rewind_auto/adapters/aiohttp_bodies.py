@@ -55,7 +55,7 @@ class Live:
     def _uploaded(self) -> None:
         self._over = True
         if self._upload is not None:
-            self.call.uploaded(self._upload.kept.sent())
+            bodies.uploaded(self.call, self._upload.kept)
             self._upload = None
 
     def __del__(self) -> None:
@@ -181,15 +181,18 @@ class Content(ObjectProxy):  # type: ignore[type-arg]
         return data
 
     def _self_tell(self, data: bytes) -> None:
-        if not data:
-            return
-        self._self_live.interrupted = False
-        so_far = getattr(self.__wrapped__, _READ_SO_FAR, None)
-        if so_far is not None:
-            data = data[max(0, self._self_told - (so_far - len(data))) :]
-            self._self_told = max(self._self_told, so_far)
-        if data:
-            self._self_live.call.chunk(data)
+        try:
+            if not data:
+                return
+            self._self_live.interrupted = False
+            so_far = getattr(self.__wrapped__, _READ_SO_FAR, None)
+            if so_far is not None:
+                data = data[max(0, self._self_told - (so_far - len(data))) :]
+                self._self_told = max(self._self_told, so_far)
+            if data:
+                self._self_live.call.chunk(data)
+        except Exception as error:  # noqa: BLE001 - the program must not see it
+            self._self_live.call.lost(error)
 
     async def _self_failed(self, error: BaseException) -> None:
         if not isinstance(error, Exception):
@@ -199,4 +202,8 @@ class Content(ObjectProxy):  # type: ignore[type-arg]
 
     def _self_broken(self, error: Exception) -> bool:
         """Whether nothing comes after it; what was asked in a wrong way can be followed by other reads."""
-        return self.__wrapped__.exception() is not None or isinstance(error, TimeoutError)
+        try:
+            return self.__wrapped__.exception() is not None or isinstance(error, TimeoutError)
+        except Exception as failure:  # noqa: BLE001
+            self._self_live.call.lost(failure)
+            return False

@@ -12,7 +12,7 @@ from rewind_auto.adapters import bodies
 from rewind_auto.adapters.aiohttp_answers import Answers, is_taken_off
 from rewind_auto.adapters.aiohttp_bodies import Content, Live
 from rewind_auto.adapters.aiohttp_uploads import Parts, Upload, in_memory, replaced
-from rewind_auto.core import faults, guard
+from rewind_auto.core import faults
 from rewind_auto.core.model import Ending, Fault, Head, Request
 from rewind_auto.core.seam import Driver, ServedCall, arun
 
@@ -32,36 +32,53 @@ async def intercept(
     ``asked`` is what the program said about reading for this request; where it said nothing, the session's
     own counts.
     """
-    body, drained = request.body, None
+    body, content, drained = request.body, None, None
+    call: Any = None
     try:
         content = await in_memory(module, body)
         if content is None and driver.needs_body:
             drained = await Parts.of(body, _length(request))
         internal = _to_internal(request, drained.whole if drained else content or b"")
-    except Exception as error:
-        if driver.needs_body:
-            raise
-        guard.report("request of aiohttp", error)
-        return await handler(request)
-    call: Any = await arun(driver.begin(internal, upgrade="Upgrade" in request.headers), wait)
+        call = await arun(driver.begin(internal, upgrade="Upgrade" in request.headers), wait)
+    except Exception as error:  # noqa: BLE001 - the program must not see it
+        driver.failed("request of aiohttp", error)
+    if call is not None and hasattr(call, "playback"):
+        try:
+            await arun(call.playback().head_pauses(), wait)
+        except Exception as error:  # noqa: BLE001 - as above
+            call.end()
+            driver.failed("a recorded answer", error)
+            call = None
     if call is None:
         with replaced(body, drained and drained.send):
             return await handler(request)
     if hasattr(call, "playback"):
         with replaced(body, drained and drained.write):
-            return await _serve(module, request, call, asked)
-    upload = Upload(body, call.limit) if content is None and drained is None else None
-    write = upload.write if upload else drained and drained.send
-    live = Live(call, upload, wait)
+            return await _serve(Answers(module, request), request, call, asked)
+    upload = None
     try:
-        with replaced(body, write), call.scope():
-            response = await handler(request)
+        if content is None and drained is None:
+            upload = Upload(body, call.limit)
+    except Exception as error:  # noqa: BLE001 - of a payload that is like no other
+        call.lost(error)
+    live = Live(call, upload, wait)
+    with replaced(body, upload.write if upload else drained and drained.send):
+        response = await _sent(request, handler, live)
+    try:
+        await _observe(module, response, live, decompress=_decompresses(request, asked))
+    except Exception as error:  # noqa: BLE001 - of a response that is like no other
+        call.lost(error)
+        await live.finish(Ending.EOF)
+    return response
+
+
+async def _sent(request: Any, handler: Any, live: Live) -> Any:
+    try:
+        with live.call.scope():
+            return await handler(request)
     except BaseException as error:
         await live.finish(*_to_fault(error, request))
         raise
-    with guard.swallow("response of aiohttp"):
-        await _observe(module, response, live, decompress=_decompresses(request, asked))
-    return response
 
 
 async def _observe(module: ModuleType, response: Any, live: Live, *, decompress: bool) -> None:
@@ -78,10 +95,8 @@ async def _observe(module: ModuleType, response: Any, live: Live, *, decompress:
         response.content = Content(response.content, live, chunked=chunked)
 
 
-async def _serve(module: ModuleType, request: Any, call: ServedCall, asked: Mapping[str, Any]) -> Any:
-    answers = Answers(module, request)
+async def _serve(answers: Answers, request: Any, call: ServedCall, asked: Mapping[str, Any]) -> Any:
     try:
-        await arun(call.playback().head_pauses(), wait)
         if call.recording.head is None:
             raise bodies.unanswered(call, None, answers.to_exception)
         bufsize = asked.get("read_bufsize")

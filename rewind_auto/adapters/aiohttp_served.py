@@ -81,7 +81,14 @@ class _Pieces:
         return max(0.0, seconds)
 
     def _deliver(self: Any, func_name: str) -> None:
-        """Feed the next piece, or the end, to the reader of this name."""
+        """Feed the next piece, or the end, to the reader of this name, which must not wait for ever."""
+        try:
+            self._feed(func_name)
+        except Exception as error:  # noqa: BLE001 - there is nobody above us but the event loop
+            self._call.end()
+            self.set_exception(error)
+
+    def _feed(self: Any, func_name: str) -> None:
         due = self._due()
         if self._next is None:
             if due > 0:  # it is another answer's turn

@@ -71,7 +71,7 @@ async def in_memory(module: ModuleType, body: Any) -> bytes | None:
         return bytes(body)
     if isinstance(body, module.payload.BytesPayload):
         if hasattr(body, "as_bytes"):  # not in 3.12.0
-            return await body.as_bytes()  # type: ignore[no-any-return]
+            return bytes(await body.as_bytes())  # a memoryview stays one there
         return (await Parts.of(body)).whole
     if isinstance(body, tuple):  # what 3.12.0 makes of bytes that it has sent before
         return b"".join(body)
@@ -94,12 +94,12 @@ def replaced(payload: Any, write: Any) -> Iterator[None]:
 class _Writer:
     """The library's writer, with what goes through it told."""
 
-    def __init__(self, inner: Any, told: Callable[[bytes], None]) -> None:
+    def __init__(self, inner: Any, told: Callable[[Any], None]) -> None:
         self._inner = inner
         self._told = told
 
     async def write(self, data: Any, *args: Any, **options: Any) -> None:
-        self._told(bytes(data))
+        self._told(data)
         await self._inner.write(data, *args, **options)
 
     def __getattr__(self, name: str) -> Any:

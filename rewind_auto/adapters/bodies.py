@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from types import AsyncGeneratorType
 from typing import Any
 
 from rewind_auto.core.model import Ending, Fault
@@ -96,11 +97,20 @@ class AsyncApart:
         finally:
             inside.reset(token)
 
+    async def aclose(self) -> None:
+        """Close a generator. What else the program has is not closed by those who send it, either."""
+        if isinstance(self._iterator, AsyncGeneratorType):
+            token = inside.set(False)
+            try:
+                await self._iterator.aclose()
+            finally:
+                inside.reset(token)
+
 
 class Kept:
     """A streamed upload as it goes out. Above ``limit`` bytes no more of it is kept."""
 
-    __slots__ = ("_limit", "_parts", "_size")
+    __slots__ = ("_body", "_limit", "_size", "error")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -108,26 +118,42 @@ class Kept:
 
     def restart(self) -> None:
         """It is sent once more: what counts is the last time."""
-        self._parts: list[bytes] = []
+        self._body = bytearray()
         self._size = 0
+        self.error: Exception | None = None
 
     def add(self, data: Any) -> None:
         """A part goes out. One of a kind that cannot be sent is the library's to refuse."""
-        if self._size > self._limit:
-            return
-        if isinstance(data, str):
-            data = data.encode("utf-8", "surrogateescape")
-        elif not isinstance(data, bytes):
-            try:
-                data = bytes(memoryview(data))  # a copy: the program may fill its buffer anew
-            except TypeError:
+        try:
+            if self._size > self._limit:
                 return
-        self._size += len(data)
-        self._parts.append(data)
+            if isinstance(data, str):
+                data = data.encode("utf-8", "surrogateescape")
+            elif not isinstance(data, bytes):
+                data = bytes(memoryview(data))
+            self._size += len(data)
+            if self._size > self._limit:
+                self._body = bytearray()
+            else:
+                self._body += data
+        except TypeError:
+            return
+        except Exception as error:  # noqa: BLE001 - what is sent goes on; that it is not known is told later
+            self._body, self._size, self.error = bytearray(), self._limit + 1, error
 
-    def sent(self) -> bytes:
-        """What went out so far; of more than the limit, enough to be more than it."""
-        return b"".join(self._parts)
+    def sent(self) -> bytes | None:
+        """What went out so far; None if it is more than the limit."""
+        return None if self._size > self._limit else bytes(self._body)
+
+
+def uploaded(call: Any, kept: Kept) -> None:
+    """Tell a call what of its upload went out."""
+    try:
+        if kept.error is not None:
+            raise kept.error
+        call.uploaded(kept.sent())
+    except Exception as error:  # noqa: BLE001 - the program must not see it
+        call.lost(error)
 
 
 def ended_badly(call: Any, playback: Playback, to_exception: Any) -> BaseException | None:

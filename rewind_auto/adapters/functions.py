@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator
+from dataclasses import astuple
 from functools import wraps
 from typing import Any
 
 from rewind_auto.core import faults, guard, typed
 from rewind_auto.core.errors import RewindReplayDivergenceError
 from rewind_auto.core.model import FUNCTIONS, Ending, Fault, Head, Request
+from rewind_auto.core.reach import Reach
 from rewind_auto.core.seam import Driver, LiveCall, ServedCall, arun, run
 
 METHOD = "CALL"
@@ -48,7 +50,7 @@ class Function:
         self._key = key
         self._ttl = ttl
         self._signature = inspect.signature(function)
-        self._home: Mapping[str, Any] = getattr(inspect.unwrap(function), "__globals__", {})
+        self._reach = Reach(function)
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Driver, Request] | None:
         """The request that a call is, or None where the agent is not at work."""
@@ -81,7 +83,12 @@ class Function:
     def fault(self, error: BaseException, phase: str) -> tuple[Ending, Fault | None]:
         """How an exception ended a call."""
         ending, fault = faults.to_fault(error, phase)
-        if fault is not None:
+        if isinstance(error, SystemExit):  # what the function does, unlike an interruption from outside
+            ending, fault = Ending.FAULT, Fault("builtins", "SystemExit", str(error), phase)
+        if fault is not None and isinstance(error, ExceptionGroup):
+            below = [self.fault(one, phase)[1] for one in error.exceptions]
+            fault.facts["group"] = [error.message, [astuple(one) for one in below if one is not None]]
+        elif fault is not None:
             args = error.args
             if isinstance(error, OSError) and error.filename is not None:
                 args = (*args[:2], error.filename)  # which it keeps apart
@@ -100,7 +107,7 @@ class Function:
             RewindReplayDivergenceError: its class is not to be found.
         """
         try:
-            return typed.load(data, self._home)
+            return typed.load(data, self._reach.names, self._reach.allows)
         except typed.UntypedError as error:
             call.end()
             raise RewindReplayDivergenceError(
@@ -116,11 +123,20 @@ class Function:
 
     def _revived(self, fault: Fault) -> BaseException:
         modules = (sys.modules.get(fault.module), sys.modules.get(self.function.__module__))
-        cls = faults.known_class(fault, [module for module in modules if module is not None], (Exception,))
+        cls = faults.known_class(
+            fault, [module for module in modules if module is not None], (Exception, SystemExit)
+        )
         if cls is None:
             return RuntimeError(f"{fault.module}.{fault.name}: {fault.message}")
+        if cls.__module__ != "builtins" and not self._reach.allows(cls):
+            return faults.unmade(cls, fault)
         try:
-            args = typed.load(fault.facts["args"].encode("utf-8", "surrogatepass"), self._home)
+            if "group" in fault.facts:
+                message, below = fault.facts["group"]
+                group: BaseException = cls(message, [self._revived(Fault(*one)) for one in below])
+                return group
+            stored = fault.facts["args"].encode("utf-8", "surrogatepass")
+            args = typed.load(stored, self._reach.names, self._reach.allows)
             error: BaseException = cls(*args)
         except Exception:  # noqa: BLE001 - its constructor is the program's own, and may take something else
             return faults.revive(cls, fault)

@@ -79,9 +79,15 @@ def _seam(patch: patching.Patch, *, transport: Any, family: Family) -> Any:
     def _transport_for_url(self: Any, url: Any) -> Any:
         inner = original(self, url)
         driver = patch.driver
-        if driver is None or not driver.wants(url.host, url.port):
+        if driver is None:
             return inner
-        return transport(inner, driver, family)
+        try:
+            if not driver.wants(url.host, url.port):
+                return inner
+            return transport(inner, driver, family)
+        except Exception as error:  # noqa: BLE001 - the program must not see it
+            driver.failed("choice of a transport", error)
+            return inner
 
     return _transport_for_url
 
@@ -131,24 +137,31 @@ class _Transport:
             raise failure
         request.stream = self._family.ByteStream(body)
 
-    def _upload(self, request: Any, limit: int) -> Any:
+    def _upload(self, request: Any, call: LiveCall) -> Any:
         """The tee of a streamed upload, in place of its stream; None when the body is in memory."""
-        if isinstance(request.stream, self._family.ByteStream):
+        try:
+            if isinstance(request.stream, self._family.ByteStream):
+                return None
+            request.stream = upload = self._family.Upload(request.stream, call.limit)
+        except Exception as error:  # noqa: BLE001
+            call.lost(error)
             return None
-        request.stream = upload = self._family.Upload(request.stream, limit)
         return upload
 
     def _tee(self, response: Any, call: LiveCall, tee: Any, base: Any) -> bool:
         """Tell the head and put the tee in. False: there is no body to wait for, and it has been told."""
-        family = self._family
-        if family.unread(response) and isinstance(response.stream, base):
-            call.head(family.head(response))
-            response.stream = tee(response.stream, call, family)
-            return True
-        body, wire = family.read_already(response)
-        call.head(family.head(response, wire=wire, whole=True))
-        if body:
-            call.chunk(body)
+        try:
+            family = self._family
+            if family.unread(response) and isinstance(response.stream, base):
+                call.head(family.head(response))
+                response.stream = tee(response.stream, call, family)
+                return True
+            body, wire = family.read_already(response)
+            call.head(family.head(response, wire=wire, whole=True))
+            if body:
+                call.chunk(body)
+        except Exception as error:  # noqa: BLE001 - of a response that is like no other
+            call.lost(error)
         return False
 
 
@@ -157,11 +170,21 @@ class _SyncTransport(_Transport):
         if inside.get():
             return self._inner.handle_request(request)
         driver, family = self._driver, self._family
-        drained = bodies.drain(request.stream) if self._must_drain(request) else None
-        internal = family.to_internal(request, drained[0] if drained else b"")
-        call = run(driver.begin(internal, upgrade="upgrade" in request.headers))
+        call, drained = None, None
+        try:
+            if self._must_drain(request):
+                drained = bodies.drain(request.stream)
+            internal = family.to_internal(request, drained[0] if drained else b"")
+            call = run(driver.begin(internal, upgrade="upgrade" in request.headers))
+        except Exception as error:  # noqa: BLE001 - the program must not see it
+            driver.failed("request of httpx", error)
         if call is not None and hasattr(call, "playback"):
-            return self._serve(call, drained)
+            answer = self._serve(call, drained)
+            if isinstance(answer, BaseException):
+                raise answer
+            if answer is not None:
+                return answer
+            call = None
         if drained is not None:
             self._restore(request, drained)
         if call is None:
@@ -170,20 +193,20 @@ class _SyncTransport(_Transport):
 
     def _live(self, request: Any, call: Any) -> Any:
         family = self._family
-        upload = self._upload(request, call.limit)
+        upload = self._upload(request, call)
         try:
             with call.scope():
                 response = self._inner.handle_request(request)
         except BaseException as error:
             if upload is not None:
-                call.uploaded(upload.sent())
+                bodies.uploaded(call, upload.kept)
             run(call.end(*to_fault(error, "send")))
             raise
         finally:
             if upload is not None:
                 request.stream = upload.stream
         if upload is not None:
-            call.uploaded(upload.sent())
+            bodies.uploaded(call, upload.kept)
         if response.status_code == 101:  # noqa: PLR2004 - the connection is the program's now
             run(call.leave("upgrade"))
         elif not self._tee(response, call, family.SyncTee, family.SyncByteStream):
@@ -191,11 +214,17 @@ class _SyncTransport(_Transport):
         return response
 
     def _serve(self, call: Any, drained: bodies.Drained | None) -> Any:
-        playback: Playback = call.playback()
-        run(playback.head_pauses())
-        if call.recording.head is None:
-            raise bodies.unanswered(call, drained and drained[1], self._family.to_exception)
-        return self._family.to_library(call, self._family.SyncServed(call, playback, self._family))
+        """The recorded answer: a response, or what it raises. None: it cannot be had."""
+        try:
+            playback: Playback = call.playback()
+            run(playback.head_pauses())
+            if call.recording.head is None:
+                return bodies.unanswered(call, drained and drained[1], self._family.to_exception)
+            return self._family.to_library(call, self._family.SyncServed(call, playback, self._family))
+        except Exception as error:  # noqa: BLE001 - the program must not see it
+            call.end()
+            self._driver.failed("a recorded answer", error)
+            return None
 
 
 class _AsyncTransport(_Transport):
@@ -203,11 +232,21 @@ class _AsyncTransport(_Transport):
         if inside.get():
             return await self._inner.handle_async_request(request)
         driver, family = self._driver, self._family
-        drained = await bodies.adrain(request.stream) if self._must_drain(request) else None
-        internal = family.to_internal(request, drained[0] if drained else b"")
-        call = await arun(driver.begin(internal, upgrade="upgrade" in request.headers), streams.sleep)
+        call, drained = None, None
+        try:
+            if self._must_drain(request):
+                drained = await bodies.adrain(request.stream)
+            internal = family.to_internal(request, drained[0] if drained else b"")
+            call = await arun(driver.begin(internal, upgrade="upgrade" in request.headers), streams.sleep)
+        except Exception as error:  # noqa: BLE001 - the program must not see it
+            driver.failed("request of httpx", error)
         if call is not None and hasattr(call, "playback"):
-            return await self._serve(call, drained)
+            answer = await self._serve(call, drained)
+            if isinstance(answer, BaseException):
+                raise answer
+            if answer is not None:
+                return answer
+            call = None
         if drained is not None:
             self._restore(request, drained)
         if call is None:
@@ -216,20 +255,20 @@ class _AsyncTransport(_Transport):
 
     async def _live(self, request: Any, call: Any) -> Any:
         family = self._family
-        upload = self._upload(request, call.limit)
+        upload = self._upload(request, call)
         try:
             with call.scope():
                 response = await self._inner.handle_async_request(request)
         except BaseException as error:
             if upload is not None:
-                call.uploaded(upload.sent())
+                bodies.uploaded(call, upload.kept)
             await streams.finish(call, *to_fault(error, "send"))
             raise
         finally:
             if upload is not None:
                 request.stream = upload.stream
         if upload is not None:
-            call.uploaded(upload.sent())
+            bodies.uploaded(call, upload.kept)
         if response.status_code == 101:  # noqa: PLR2004 - the connection is the program's now
             await arun(call.leave("upgrade"), streams.sleep)
         elif not self._tee(response, call, family.AsyncTee, family.AsyncByteStream):
@@ -237,8 +276,14 @@ class _AsyncTransport(_Transport):
         return response
 
     async def _serve(self, call: Any, drained: bodies.Drained | None) -> Any:
-        playback: Playback = call.playback()
-        await arun(playback.head_pauses(), streams.sleep)
-        if call.recording.head is None:
-            raise bodies.unanswered(call, drained and drained[1], self._family.to_exception)
-        return self._family.to_library(call, self._family.AsyncServed(call, playback, self._family))
+        """The recorded answer: a response, or what it raises. None: it cannot be had."""
+        try:
+            playback: Playback = call.playback()
+            await arun(playback.head_pauses(), streams.sleep)
+            if call.recording.head is None:
+                return bodies.unanswered(call, drained and drained[1], self._family.to_exception)
+            return self._family.to_library(call, self._family.AsyncServed(call, playback, self._family))
+        except Exception as error:  # noqa: BLE001 - the program must not see it
+            call.end()
+            self._driver.failed("a recorded answer", error)
+            return None

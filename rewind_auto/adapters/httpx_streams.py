@@ -5,7 +5,8 @@ Mix-ins: the adapter makes the classes by adding the byte-stream base classes of
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
 from typing import Any
 
 from rewind_auto.adapters import bodies
@@ -74,24 +75,11 @@ class AsyncTee:
     def __del__(self) -> None:
         self._call.dropped()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        chunk = self._call.chunk
+    def __aiter__(self) -> AsyncIterator[bytes]:
         inner = self._inner.__aiter__()
-        try:
-            async for data in inner:
-                chunk(data)
-                yield data
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            await finish(self._call, *to_fault(error, "body"))
-            raise
-        finally:
-            # An async generator left suspended is finalised by the event loop, later, in another task.
-            aclose = getattr(inner, "aclose", None)
-            if aclose is not None:
-                await aclose()
-        await arun(self._call.end(Ending.EOF), sleep)
+        # httpx2 closes an iterator of a body if it can be (``BoundAsyncStream`` in its ``_client.py``).
+        kind = _TeedGenerator if isinstance(inner, AsyncGenerator) else _Teed
+        return kind(inner, self, self._call)
 
     async def aclose(self) -> None:
         try:
@@ -102,25 +90,74 @@ class AsyncTee:
         await arun(self._call.end(Ending.CLOSED), sleep)
 
 
+class _Teed:
+    """An iterator over a live body.
+
+    No generator: an event loop finalises one that is left suspended in a task of its own, beside those of the
+    library's generators that it would be waiting for, and says so where they meet.
+    """
+
+    __slots__ = ("_call", "_chunk", "_inner", "_tee")
+
+    def __init__(self, inner: Any, tee: AsyncTee, call: Any) -> None:
+        self._inner = inner
+        self._tee = tee  # is not dropped while somebody iterates
+        self._call = call
+        self._chunk = call.chunk
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            data: bytes = await self._inner.__anext__()
+        except StopAsyncIteration:
+            await arun(self._call.end(Ending.EOF), sleep)
+            raise
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            await finish(self._call, *to_fault(error, "body"))
+            raise
+        self._chunk(data)
+        return data
+
+
+class _TeedGenerator(_Teed):
+    """`_Teed` over a generator, and closed as one: it has what `collections.abc.AsyncGenerator` looks for."""
+
+    __slots__ = ()
+
+    def asend(self, value: Any) -> Any:
+        return self._inner.asend(value)
+
+    def athrow(self, *error: Any) -> Any:
+        return self._inner.athrow(*error)
+
+    def aclose(self) -> Any:
+        return self._inner.aclose()
+
+
 class Upload:
     """A streamed request body, kept as it goes out. One that is sent again is kept once: the last time."""
 
     def __init__(self, stream: Any, limit: int) -> None:
         self.stream = stream
-        self._kept = bodies.Kept(limit)
-        self.sent = self._kept.sent
+        self.kept = bodies.Kept(limit)
 
     def __iter__(self) -> Iterator[bytes]:
-        self._kept.restart()
+        self.kept.restart()
         for data in bodies.apart(self.stream):
-            self._kept.add(data)
+            self.kept.add(data)
             yield data
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        self._kept.restart()
-        async for data in bodies.AsyncApart(self.stream):
-            self._kept.add(data)
-            yield data
+        self.kept.restart()
+        # Closed with this generator, as httpcore2 closes what it uploads; httpcore leaves both to the loop.
+        async with aclosing(bodies.AsyncApart(self.stream)) as parts:
+            async for data in parts:
+                self.kept.add(data)
+                yield data
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
@@ -141,6 +178,9 @@ class _Served:
         self._family = family
         # A custom transport can give empty chunks; what others mean by one is nothing here.
         self._empty = call.recording.request.library.startswith("httpx")
+
+    def __del__(self) -> None:
+        self._call.dropped()
 
 
 class SyncServed(_Served):

@@ -83,6 +83,10 @@ class Patch:
         """Whether this is the patch of that method."""
         return self._cls is cls and self._attribute == attribute
 
+    def place(self) -> tuple[type, str, Any]:
+        """The class, the name of the method, and what was found there."""
+        return self._cls, self._attribute, self._found
+
     def is_wrapper(self, candidate: Any) -> bool:
         """Whether ``candidate`` is the very wrapper that was put in."""
         return candidate is self._wrapper()
@@ -134,6 +138,11 @@ def unwrap_all() -> bool:
 def is_wrapped(cls: type | None, attribute: str) -> bool:
     """Whether a wrapper of ours is at work there."""
     return any(patch.driver is not None for patch in _patches(cls, attribute))
+
+
+def at_work() -> list[tuple[type, str, Any]]:
+    """The methods whose calls come to us: class, name, and what our wrapper was put around."""
+    return [patch.place() for patch in _put if patch.driver is not None]
 
 
 def _patches(cls: type | None, attribute: str) -> list[Patch]:

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from rewind_auto.adapters import patching
+from rewind_auto.core.loading import importing
 from rewind_auto.core.seam import Driver
 
 WITHOUT_SEAM = "its calls are not covered"
@@ -57,6 +58,13 @@ def _seam(patch: patching.Patch, module: ModuleType) -> Any:
         driver = patch.driver
         if driver is None:
             return inner
+        try:
+            return _chosen(inner, driver, url)
+        except Exception as error:  # noqa: BLE001 - the program must not see it
+            driver.failed("choice of an adapter", error)
+            return inner
+
+    def _chosen(inner: Any, driver: Driver, url: Any) -> Any:
         # Parsing a URL takes longer than all the rest, and programs ask few origins for many URLs.
         key = "/".join(url.split("/", 3)[:3]) if type(url) is str else ""
         origin = origins.get(key)
@@ -66,7 +74,8 @@ def _seam(patch: patching.Patch, module: ModuleType) -> Any:
             origin = origins[key] = _origin(key)
         if not driver.wants(*origin):
             return inner
-        from rewind_auto.adapters.requests_calls import Sending
+        with importing:
+            from rewind_auto.adapters.requests_calls import Sending
 
         return Sending(inner, driver, module)
 

@@ -97,17 +97,24 @@ class Raw(ObjectProxy):  # type: ignore[type-arg]
 
     def _self_decoding(self, decode: Any) -> None:
         """The program is about to read, with or without the content coding."""
-        if self._self_coded:
-            if decode is None:
-                decode = getattr(self.__wrapped__, "decode_content", False)
-            if decode:
-                self._self_coded = False
-                self._self_call.decoded()
-                self._self_unsure = True
+        try:
+            if self._self_coded:
+                if decode is None:
+                    decode = getattr(self.__wrapped__, "decode_content", False)
+                if decode:
+                    self._self_coded = False
+                    self._self_call.decoded()
+                    self._self_unsure = True
+        except Exception as error:  # noqa: BLE001 - here and below: of a raw response of the program's own
+            self._self_call.lost(error)
 
     def _self_over(self) -> bool:
         """Whether nothing more can come: not only from the connection, but out of a decoder."""
-        return not self._self_unsure and bool(getattr(self.__wrapped__, "closed", False))
+        try:
+            return not self._self_unsure and bool(getattr(self.__wrapped__, "closed", False))
+        except Exception as error:  # noqa: BLE001
+            self._self_call.lost(error)
+            return False
 
 
 class Urllib3Raw(Raw):

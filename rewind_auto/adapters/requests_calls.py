@@ -12,7 +12,6 @@ from wrapt import ObjectProxy
 from rewind_auto.adapters import bodies
 from rewind_auto.adapters.requests_answers import Answers
 from rewind_auto.adapters.requests_bodies import Raw, Urllib3Raw, in_memory, upload_of
-from rewind_auto.core import guard
 from rewind_auto.core.faults import to_fault
 from rewind_auto.core.model import Ending, Head, Request
 from rewind_auto.core.seam import Driver, LiveCall, ServedCall, inside, run
@@ -42,20 +41,23 @@ class Sending(ObjectProxy):  # type: ignore[type-arg]
         if inside.get():
             return self.__wrapped__.send(request, *args, **options)
         driver: Driver = self._self_driver
-        drained = None
+        call: Any = None
+        drained = body = None
         try:
             body = in_memory(request.body)
             if body is None and driver.needs_body:
                 drained = _drain(request.body)
             internal = to_internal(request, drained.body if drained else body or b"")
-        except Exception as error:
-            if driver.needs_body:
-                raise
-            guard.report("request of requests", error)
-            return self.__wrapped__.send(request, *args, **options)
-        call: Any = run(driver.begin(internal, upgrade="Upgrade" in request.headers))
+            call = run(driver.begin(internal, upgrade="Upgrade" in request.headers))
+        except Exception as error:  # noqa: BLE001 - the program must not see it
+            driver.failed("request of requests", error)
         if call is not None and hasattr(call, "playback"):
-            return self._serve(request, call, drained)
+            answer = self._serve(request, call, drained)
+            if isinstance(answer, BaseException):
+                raise answer
+            if answer is not None:
+                return answer
+            call = None
         if drained is not None:
             return self._send_drained(request, drained, args, options)
         if call is None:
@@ -64,7 +66,12 @@ class Sending(ObjectProxy):  # type: ignore[type-arg]
 
     def _live(self, request: Any, call: LiveCall, args: Any, options: Any, *, streamed: bool) -> Any:
         body = request.body
-        upload, kept = upload_of(body, call.limit) if streamed else (None, None)
+        upload = kept = None
+        try:
+            if streamed:
+                upload, kept = upload_of(body, call.limit)
+        except Exception as error:  # noqa: BLE001
+            call.lost(error)
         try:
             if upload is not None:
                 request.body = upload
@@ -72,16 +79,19 @@ class Sending(ObjectProxy):  # type: ignore[type-arg]
                 response = self.__wrapped__.send(request, *args, **options)
         except BaseException as error:
             if kept is not None:
-                call.uploaded(kept.sent())
+                bodies.uploaded(call, kept)
             run(call.end(*to_fault(error, "send")))
             raise
         finally:
             if upload is not None:
                 request.body = body
         if kept is not None:
-            call.uploaded(kept.sent())
-        with guard.swallow("response of requests"):
+            bodies.uploaded(call, kept)
+        try:
             self._observe(response, call)
+        except Exception as error:  # noqa: BLE001 - of a response that is like no other
+            call.lost(error)
+            run(call.end(Ending.EOF))
         return response
 
     def _observe(self, response: Any, call: LiveCall) -> None:
@@ -106,11 +116,17 @@ class Sending(ObjectProxy):  # type: ignore[type-arg]
             response.raw = (Urllib3Raw if hasattr(raw, "stream") else Raw)(raw, call)
 
     def _serve(self, request: Any, call: ServedCall, drained: _Drained | None) -> Any:
-        answers = Answers(self._self_module, request, self)
-        run(call.playback().head_pauses())
-        if call.recording.head is None:
-            raise bodies.unanswered(call, drained and drained.error, answers.to_exception)
-        return answers.to_library(call)
+        """The recorded answer: a response, or what it raises. None: it cannot be had."""
+        try:
+            answers = Answers(self._self_module, request, self)
+            run(call.playback().head_pauses())
+            if call.recording.head is None:
+                return bodies.unanswered(call, drained and drained.error, answers.to_exception)
+            return answers.to_library(call)
+        except Exception as error:  # noqa: BLE001 - the program must not see it
+            call.end()
+            self._self_driver.failed("a recorded answer", error)
+            return None
 
     def _send_drained(self, request: Any, drained: _Drained, args: Any, options: Any) -> Any:
         """Send after all a request whose upload has been read."""

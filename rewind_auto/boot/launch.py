@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -23,6 +24,14 @@ class PythonCommand(NamedTuple):
     def ignores_environment(self) -> bool:
         """Whether the interpreter is told not to read PYTHONPATH, or to run no sitecustomize."""
         return any(switch in self.switches for switch in "IES")
+
+
+class LeftOut(NamedTuple):
+    """A command that PYTHONPATH does not bring the agent into."""
+
+    reason: str
+    python: str  # the interpreter, which may have been enabled to load it without; or ""
+    switches: str
 
 
 def inject_dir() -> str:
@@ -85,8 +94,59 @@ def python_command(argv: Sequence[str]) -> PythonCommand | None:
     return PythonCommand(switches, "", "")
 
 
+def left_out(argv: Sequence[str]) -> LeftOut | None:
+    """Why PYTHONPATH would not bring the agent into a command, as far as its command line tells."""
+    words, path_taken = _behind_env(argv)
+    if path_taken:
+        return LeftOut(f"{argv[0]} takes PYTHONPATH away", "", "")
+    python = python_command(words) if words else None
+    if python is None and words:
+        words = _interpreter(words[0])
+        python = python_command(words) if words else None
+    if python is None or not python.ignores_environment:
+        return None
+    switches = python.switches
+    return LeftOut(f"{words[0]} -{switches} ignores the environment", words[0], switches)
+
+
+def _behind_env(argv: Sequence[str]) -> tuple[list[str], bool]:
+    """The command that ``env`` starts, and whether it starts it without our PYTHONPATH."""
+    words, path_taken = list(argv), False
+    while words and os.path.basename(words[0]) == "env":
+        del words[0]
+        while words and (words[0].startswith("-") or "=" in words[0]):
+            word, equals, value = words.pop(0).partition("=")
+            if word in ("-u", "-C", "-S", "--unset", "--chdir", "--split-string") and not equals:
+                value = words.pop(0) if words else ""
+            elif word.startswith(("-u", "-S")) and word not in ("-u", "-S"):
+                word, value = word[:2], word[2:] + equals + value
+            if word in ("-S", "--split-string"):
+                words[:0] = shlex.split(value)
+            elif word in ("-", "-i", "--ignore-environment", "PYTHONPATH"):
+                path_taken = True
+            elif word in ("-u", "--unset"):
+                path_taken |= value == "PYTHONPATH"
+    return words, path_taken
+
+
+def _interpreter(program: str) -> list[str]:
+    """The interpreter that a script names in its first line, with its options; empty if there is none."""
+    places = [""] if os.path.dirname(program) else os.get_exec_path()
+    path = next((p for p in (os.path.join(d, program) for d in places) if os.path.isfile(p)), None)
+    if path is None:
+        return []
+    try:
+        with open(path, "rb") as file:
+            line = file.readline(256)
+    except OSError:
+        return []
+    words = os.fsdecode(line[2:]).split() if line.startswith(b"#!") else []
+    return _behind_env(words)[0]
+
+
 def default_name(argv: Sequence[str]) -> str:
     """What a session is called when nobody says: the script, the module of ``-m``, or the command."""
+    argv = _behind_env(argv)[0] or argv
     python = python_command(argv)
     if python is None or not python.target or python.runs == "-c":
         return _stem(argv[0])

@@ -129,6 +129,14 @@ def fire(module: "ModuleType") -> None:
             raise RewindReplayDivergenceError(reason) from error
         if os.environ.get("REWIND_TESTING"):
             raise
-        # Not through our own guard: an upgrade under a running process can have taken the package away.
+        _say_once(f"{reason}; the program goes on unrecorded")
+
+
+def _say_once(line: str) -> None:
+    try:
+        from rewind_auto.core.guard import warn_once
+    except Exception:  # noqa: BLE001 - an upgrade under a running process can have taken the package away
         if sys.stderr is not None:
-            sys.stderr.write(f"rewind-auto: {reason}; the program goes on unrecorded\n")
+            sys.stderr.write(f"rewind-auto: {line}\n")
+    else:
+        warn_once(f"hook {line}", line)

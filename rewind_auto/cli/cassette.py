@@ -22,6 +22,8 @@ from rewind_auto.core.errors import RewindError
 from rewind_auto.core.model import Head, Headers, Kind, Mode, Recording, Request, Session, Step
 from rewind_auto.describe import Description, host_class, route_of
 
+_MOST_VALUES = 1_000_000  # in an interaction
+
 
 def read(path: Path, data: bytes) -> Entry:
     """The session that a cassette holds. Its id follows from what is in it, so that it is brought in once.
@@ -39,6 +41,7 @@ def read(path: Path, data: bytes) -> Entry:
     steps: list[tuple[Step, Recording | None]] = []
     for number, interaction in enumerate(interactions, start=1):
         try:
+            _measure(interaction)
             recording = _recording(interaction)
             steps.append((_step(session, number, recording), recording))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -63,6 +66,20 @@ def _load(data: bytes) -> Any:
         return yaml.load(data, Loader=loader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise FormatError(f"not YAML: {' '.join(str(error).split())[:200]}") from None
+
+
+def _measure(interaction: Any) -> None:
+    """Make sure that it has an end: in YAML, a few lines can stand for millions, or for themselves."""
+    waiting, seen = [interaction], 0
+    while waiting:
+        one = waiting.pop()
+        seen += 1
+        if seen + len(waiting) > _MOST_VALUES:
+            raise ValueError("it has too many values")
+        if isinstance(one, dict):
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
 
 
 def _recording(interaction: Mapping[str, Any]) -> Recording:

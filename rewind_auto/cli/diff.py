@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from rewind_auto.cli import answers, output
-from rewind_auto.core.align import Call, Pair, align, volatile
+from rewind_auto.cli import output
+from rewind_auto.cli.comparison import Compared, Comparison
+from rewind_auto.core.align import Pair, volatile
 from rewind_auto.core.canonical import Canonicalizer
-from rewind_auto.core.decode import decode
 from rewind_auto.core.diff import Change, differences
-from rewind_auto.core.model import Recording, Session
+from rewind_auto.core.model import Session
 from rewind_auto.describe import host_class
 
 if TYPE_CHECKING:
-    from rewind_auto.store.contract import Store
+    from rich.console import Console
 
-_HTTP_OK = range(200, 300)
-# Minted anew for each answer.
-_VOLATILE = ("id", "created", "created_at", "system_fingerprint", "responseId", "createTime")
+_STYLES = {"same": "dim", "changed": "yellow", "only_a": "red", "only_b": "green"}
+_SAID = {"same": "same", "changed": "changed", "only_a": "only in A", "only_b": "only in B"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,66 +45,25 @@ def run(options: argparse.Namespace) -> int:
     """
     with closing(output.existing_store(options)) as store:
         a, b = store.resolve(options.a), store.resolve(options.b)
-        inside = bool(store.inner(a.id) or store.inner(b.id))
         canonicalizer = Canonicalizer(output.ignored(), host_class)
         with output.progress(f"comparing {a.steps + b.steps:,} steps", enough=a.steps + b.steps) as advance:
-            pairs = align(_calls(store, a, canonicalizer, advance), _calls(store, b, canonicalizer, advance))
+            found = list(Comparison(store, canonicalizer, advance).of(a, b))
+    first = _first(found)
     if options.suggest_ignore:
-        _suggest(pairs, as_json=options.json)
+        _suggest([pair for compared in found for pair in compared.pairs], as_json=options.json)
     elif options.json:
         output.print_json(
             {
                 "a": a.id,
                 "b": b.id,
-                "first_divergence": _first(pairs),
-                "steps": (_pair_json(pair) for pair in pairs),
+                "first_divergence": first[1] if first else None,
+                "first_divergence_in": first[0].id if first else None,
+                "steps": (_pair_json(compared, pair) for compared in found for pair in compared.pairs),
             }
         )
     else:
-        _show(a, b, pairs, everything=options.all, inside=inside)
+        _show(found, everything=options.all)
     return 0
-
-
-def _calls(store: Store, session: Session, canonicalizer: Canonicalizer, advance: Any) -> list[Call]:
-    calls = []
-    for step in store.steps(session.id):
-        recording = store.recording(session.id, step.step)
-        advance()
-        if recording is not None:
-            key = canonicalizer.canonical(recording.request)
-            calls.append(Call(step.step, key, recording.request, _outcome(recording)))
-    return calls
-
-
-def _outcome(recording: Recording) -> Any:
-    """What came of a call, less what is minted anew for each answer."""
-    head, fault = recording.head, recording.fault
-    outcome: dict[str, Any] = {}
-    if fault is not None:
-        outcome["error"] = f"{fault.name}: {fault.message}"
-    if head is None:
-        return outcome
-    outcome["status"] = head.status
-    if not recording.complete and fault is None:
-        outcome["complete"] = False
-    answered = answers.read(recording)
-    if head.status in _HTTP_OK and answered.output_messages:
-        outcome["messages"] = [
-            {
-                **message,
-                "parts": [{**part, "id": None} if "id" in part else part for part in message["parts"]],
-            }
-            for message in answered.output_messages
-        ]
-        return outcome
-    body = decode(head, recording.body)
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return {**outcome, "body": body.decode("utf-8", "backslashreplace")}
-    if isinstance(value, dict):
-        value = {name: inner for name, inner in value.items() if name not in _VOLATILE}
-    return {**outcome, "body": value}
 
 
 def _changes(pair: Pair) -> list[tuple[str, Change]]:
@@ -117,16 +74,20 @@ def _changes(pair: Pair) -> list[tuple[str, Change]]:
     return changes
 
 
-def _first(pairs: Sequence[Pair]) -> int | None:
-    for pair in pairs:
-        if pair.state != "same":
-            call = pair.a or pair.b
-            return call.number if call else None
+def _first(found: Sequence[Compared]) -> tuple[Session, int] | None:
+    """The first step that differs, of A if it has one, and its session."""
+    for compared in found:
+        for pair in compared.pairs:
+            if pair.state != "same":
+                session, call = (compared.a, pair.a) if pair.a else (compared.b, pair.b)
+                return (session, call.number) if session and call else None
     return None
 
 
-def _pair_json(pair: Pair) -> dict[str, Any]:
+def _pair_json(compared: Compared, pair: Pair) -> dict[str, Any]:
     return {
+        "session_a": compared.a.id if compared.a else None,
+        "session_b": compared.b.id if compared.b else None,
         "step_a": pair.a.number if pair.a else None,
         "step_b": pair.b.number if pair.b else None,
         "state": pair.state,
@@ -137,42 +98,49 @@ def _pair_json(pair: Pair) -> dict[str, Any]:
     }
 
 
-def _show(a: Session, b: Session, pairs: Sequence[Pair], *, everything: bool, inside: bool) -> None:
+def _show(found: Sequence[Compared], *, everything: bool) -> None:
+    console = output.console()
+    same = 0
+    for compared in found:
+        pairs = [pair for pair in compared.pairs if everything or pair.state != "same"]
+        same += sum(pair.state == "same" for pair in compared.pairs)
+        if pairs or compared is found[0]:
+            _show_sessions(console, compared)
+        for pair in pairs:
+            _show_pair(console, pair)
+    if same and not everything:
+        total = sum(len(compared.pairs) for compared in found)
+        console.print(f"{same} of {output.count(total, 'call')} are the same", style="dim")
+    first = _first(found)
+    if first is None:
+        console.print("the runs are the same")
+    else:
+        session, number = first
+        where = "" if session in (found[0].a, found[0].b) else f" of {output.one_line(session.name)}"
+        console.print(f"first difference: step {number}{where}", markup=False)
+
+
+def _show_sessions(console: Console, compared: Compared) -> None:
     from rich.text import Text
 
-    console = output.console()
-    styles = {"same": "dim", "changed": "yellow", "only_a": "red", "only_b": "green"}
-    said = {"same": "same", "changed": "changed", "only_a": "only in A", "only_b": "only in B"}
-    for name, session in (("A", a), ("B", b)):
-        console.print(
-            Text.assemble(
-                (f"{name}  ", "bold"),
-                (output.short(session.id), "yellow"),
-                f"  {output.one_line(session.name)}",
-            )
-        )
+    for name, session in (("A", compared.a), ("B", compared.b)):
+        if session is not None:
+            inside = "  inside" if session.outer else ""
+            said = f"  {output.one_line(session.name)}{inside}"
+            console.print(Text.assemble((f"{name}  ", "bold"), (output.short(session.id), "yellow"), said))
     console.print()
-    same = 0
-    for pair in pairs:
-        if pair.state == "same" and not everything:
-            same += 1
-            continue
-        numbers = f"{pair.a.number if pair.a else '-':>5} {pair.b.number if pair.b else '-':>5}  "
-        call = pair.a or pair.b
-        what = f"{call.request.method} {call.request.url}" if call and pair.state != "changed" else ""
-        output.hang(
-            console,
-            Text(numbers),
-            Text.assemble((said[pair.state], styles[pair.state]), f"  {output.printable(what)}"),
-        )
-        for side, change in _changes(pair):
-            output.hang(console, Text(" " * 13), Text(f"{side} {output.printable(str(change))}"))
-    if same:
-        console.print(f"{same} of {len(pairs)} calls are the same", style="dim")
-    first = _first(pairs)
-    if inside:
-        console.print("sessions inside of these are not compared: name them", style="dim")
-    console.print("the runs are the same" if first is None else f"first difference: step {first}")
+
+
+def _show_pair(console: Console, pair: Pair) -> None:
+    from rich.text import Text
+
+    numbers = f"{pair.a.number if pair.a else '-':>5} {pair.b.number if pair.b else '-':>5}  "
+    call = pair.a or pair.b
+    what = f"{call.request.method} {call.request.url}" if call and pair.state != "changed" else ""
+    state = Text.assemble((_SAID[pair.state], _STYLES[pair.state]), f"  {output.printable(what)}")
+    output.hang(console, Text(numbers), state)
+    for side, change in _changes(pair):
+        output.hang(console, Text(" " * 13), Text(f"{side} {output.printable(str(change))}"))
 
 
 def _suggest(pairs: Sequence[Pair], *, as_json: bool) -> None:

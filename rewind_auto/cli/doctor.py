@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
-import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
-from functools import partial
+from functools import cache, partial
 from importlib import metadata
-from typing import NamedTuple
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple
 
 from rewind_auto import __version__
 from rewind_auto.boot import launch
-from rewind_auto.boot.hooks import ADAPTERS
 from rewind_auto.boot.tripwire import WATCHED
-from rewind_auto.cli import output
+from rewind_auto.cli import collector, output, probe, startup_files, urls
 from rewind_auto.core.errors import RewindError, UnknownReferenceError
-from rewind_auto.settings import OPTIONS, load
+from rewind_auto.settings import OPTIONS, Settings, load
 
 DEPENDENCIES = (
     "opentelemetry-api",
@@ -31,24 +26,16 @@ DEPENDENCIES = (
     "rich",
     "wrapt",
 )
-# Distributions that have their hands in the same places.
-OTHER_TOOLS = ("opentelemetry-instrumentation", "ddtrace", "newrelic", "sentry-sdk", "logfire", "vcrpy")
+# Distributions that have their hands in the same places; what ends in a hyphen is the beginning of names.
+OTHER_TOOLS = (
+    "aioresponses", "ddtrace", "elastic-apm", "logfire", "newrelic", "openinference-instrumentation-",
+    "opentelemetry-distro", "opentelemetry-instrumentation-", "pytest-httpx", "pytest-recording",
+    "requests-mock", "respx", "responses", "sentry-sdk", "traceloop-sdk", "vcrpy",
+)  # fmt: skip
 _OLDEST = (3, 11)
-_TIMEOUT = 30  # seconds for an interpreter to start and import a library
-_CONNECT = 1.0  # seconds
-
-_ARMED = """
-import sys
-tripwire = sys.modules.get("rewind_auto.boot.tripwire")
-print("armed" if tripwire and tripwire.is_armed() else "the agent is not loaded")
-"""
-_HOOKED = """
-import importlib, json, sys
-module = importlib.import_module(sys.argv[1])
-adapter = importlib.import_module(sys.argv[2])
-hooked = adapter.is_installed(module)
-json.dump([module.__version__, adapter.has_seam(module), hooked, adapter.WITHOUT_SEAM], sys.stdout)
-"""
+_ELSEWHERE = "--store and REWIND_STORE name another place"
+_RECORD = {"REWIND_MODE": "record"}
+_HOSTS = tuple(option for option in OPTIONS if option.flag in ("--hosts", "--tools"))
 
 
 class Check(NamedTuple):
@@ -61,6 +48,13 @@ class Check(NamedTuple):
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
+    parser.add_argument(
+        "urls", metavar="URL", nargs="*", help="say whether a request to it would be recorded"
+    )
+    for option in _HOSTS:
+        parser.add_argument(
+            option.flag, metavar=option.metavar, dest=option.field, help=f"{option.help} [{option.variable}]"
+        )
     parser.add_argument("--json", action="store_true", help="print an object for programs")
 
 
@@ -87,17 +81,25 @@ def _show(checks: Sequence[Check]) -> None:
 
 
 def _checks(options: argparse.Namespace) -> Iterator[Check]:
+    # One process for all that is asked of it, when the first check needs it.
+    child = cache(_ask_child)
     looks: tuple[tuple[str, Callable[[], str]], ...] = (
         ("python", _python),
         ("package", lambda: f"rewind-auto {__version__} in {os.path.dirname(os.path.dirname(__file__))}"),
         ("dependencies", _dependencies),
         ("inject", lambda: f"{launch.inject_dir()} is what goes on PYTHONPATH"),
-        ("child", _child),
-        *((name, partial(_library, name)) for name in WATCHED),
+        ("child", lambda: _child(child())),
+        ("enabled", _enabled),
+        *((name, partial(_library, name, child)) for name in WATCHED),
         ("settings", _settings),
         ("store", lambda: _store(output.store_path(options))),
         ("exporter", _exporter),
-        ("hosts", _hosts),
+        ("hosts", lambda: _hosts(_of_hosts(options))),
+        *(("url", lambda url=url: urls.look(url, _of_hosts(options))) for url in options.urls),
+        (
+            "startup",
+            lambda: ", ".join(child().get("startup", ())) or "no code of others runs before a program",
+        ),
         ("other tools", _other_tools),
     )
     for name, look in looks:
@@ -114,7 +116,7 @@ class _FailedError(Exception):
 def _python() -> str:
     said = f"{platform.python_version()} in {sys.executable}"
     if sys.version_info < _OLDEST:
-        raise _FailedError(f"{said}: {'.'.join(map(str, _OLDEST))} is needed")
+        raise _FailedError(f"{said}: {'.'.join(map(str, _OLDEST))} or newer is needed")
     return said
 
 
@@ -122,7 +124,7 @@ def _dependencies() -> str:
     versions = {name: _version(name) for name in DEPENDENCIES}
     missing = [name for name, version in versions.items() if version is None]
     if missing:
-        raise _FailedError(f"missing: {', '.join(missing)}")
+        raise _FailedError(f"missing: {', '.join(missing)}; pip install them, or rewind-auto again")
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
@@ -133,48 +135,43 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def _child() -> str:
-    said, told = _in_child(_ARMED)
-    if said != "armed":
-        raise _FailedError(told or said)
+def _ask_child() -> dict[str, Any]:
+    try:
+        return probe.ask([sys.executable], probe.environment(os.environ, _RECORD))
+    except probe.ProbeError as error:
+        return {"armed": False, "told": str(error), "libraries": {}}
+
+
+def _child(found: dict[str, Any]) -> str:
+    if not found["armed"] or "problem" in found:
+        reason = found["told"] or found.get("problem") or "the agent is not loaded"
+        raise _FailedError(f"{reason}; something before ours on PYTHONPATH, or a sitecustomize, keeps it out")
     return "a Python child process loads the agent"
 
 
-def _in_child(code: str, *argv: str) -> tuple[str, str]:
-    """The last lines that a Python process below ``rewind-run`` writes to stdout and stderr.
-
-    Raises:
-        _FailedError: it failed, with its last words.
-    """
-    # The user's own settings stay out: a wrong one is a check of its own.
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("REWIND_")}
-    environ = launch.environment(clean, {"REWIND_MODE": "record"})
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", code, *argv],
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT,
-            check=False,
+def _enabled() -> str:
+    files = startup_files.found()
+    if not files:
+        return (
+            "no: python -I, -E and processes without PYTHONPATH do not load the agent;"
+            " `rewind-auto enable` makes REWIND_MODE enough (never for python -S)"
         )
-    except subprocess.TimeoutExpired:
-        raise _FailedError(f"no answer within {_TIMEOUT} s") from None
-    said, told = (text.strip().rpartition("\n")[2] for text in (done.stdout, done.stderr))
-    if done.returncode or not said:
-        raise _FailedError(told or f"exit code {done.returncode}")
-    return said, told
+    where = " and ".join(files)
+    if not all(map(startup_files.is_current, files)):
+        raise _FailedError(f"{where} is of another installation; `rewind-auto enable` writes it anew")
+    if not probe.loads_with(sys.executable, "E", os.environ):
+        raise _FailedError(f"{where} is there, and yet `python -E` does not load the agent")
+    return f"REWIND_MODE is enough ({startup_files.covers(files[0])}): {where}"
 
 
-def _library(name: str) -> str:
-    if _version(name) is None:
-        return "not installed"
-    version, seam, hooked, without = json.loads(_in_child(_HOOKED, name, ADAPTERS[name])[0])
-    if not seam:
-        raise _FailedError(f"{version} lacks the seam: {without}")
-    if not hooked:
-        raise _FailedError(f"{version} is not hooked")
-    return f"{version}, hooked"
+def _library(name: str, child: Callable[[], dict[str, Any]]) -> str:
+    libraries = child()["libraries"]
+    if name not in libraries:
+        raise _FailedError("not looked at: see child")
+    ok, said = probe.verdict(libraries[name])
+    if not ok:
+        raise _FailedError(said)
+    return said
 
 
 def _settings() -> str:
@@ -193,10 +190,10 @@ def _store(path: str) -> str:
         while not os.path.exists(directory):
             directory = os.path.dirname(directory)
         if not os.access(directory, os.W_OK | os.X_OK):
-            raise _FailedError(f"cannot be created at {path}: {directory} is not writable")
+            raise _FailedError(f"cannot be created at {path}: {directory} is not writable; {_ELSEWHERE}")
         return f"will be created at {path}"
     if not os.access(path, os.W_OK) or not os.access(directory, os.W_OK):
-        raise _FailedError(f"{path} is not writable (the directory has to be, too)")
+        raise _FailedError(f"{path} is not writable (its directory has to be, too); {_ELSEWHERE}")
     if os.path.getsize(path):
         with suppress(UnknownReferenceError), closing(open_store(path, create=False)) as store:
             store.resolve("last")  # unknown: readable, and nothing in it
@@ -213,43 +210,31 @@ def _exporter() -> str:
         return "spans are written to stderr"
     if "otlp" not in wanted.exporters:
         return f"spans go to {', '.join(wanted.exporters)}"
-    host, port = _collector(wanted.endpoint)
-    try:
-        socket.create_connection((host, port), timeout=_CONNECT).close()
-    except OSError as error:
-        raise _FailedError(f"nobody listens at {host}:{port}: {error.strerror or error}") from None
-    return f"{host}:{port} is reachable"
+    return collector.check(wanted)
 
 
-def _collector(endpoint: str | None) -> tuple[str, int]:
-    """Host and port that spans go to. No more of the URL, which may hold secrets."""
-    environ = os.environ
-    protocol = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
-    usual = 4317 if protocol == "grpc" and endpoint is None else 4318
-    named = (
-        endpoint
-        or environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-        or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    )
-    url = named or f"http://localhost:{usual}"
-    try:
-        parts = urlsplit(url if "://" in url else f"//{url}")
-        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, usual)
-    except ValueError as error:
-        raise _FailedError(f"the endpoint is not a URL: {error}") from None
-    if not parts.hostname:
-        raise _FailedError("the endpoint names no host")
-    return parts.hostname, port
+def _of_hosts(options: argparse.Namespace) -> Settings:
+    """The settings that say which hosts are ours: an option goes before its variable."""
+    given = {
+        option.variable: getattr(options, option.field) or os.environ.get(option.variable, "")
+        for option in _HOSTS
+    }
+    return load(given)
 
 
-def _hosts() -> str:
+def _hosts(settings: Settings) -> str:
     from rewind_auto.providers.hosts import PROVIDERS
 
-    users = load({"REWIND_LLM_HOSTS": os.environ.get("REWIND_LLM_HOSTS", "")}).llm_hosts
-    known = f"{sum(len(hosts) for _, hosts in PROVIDERS)} host names of {len(PROVIDERS)} providers"
-    return f"{known}, and yours: {', '.join(users)}" if users else f"{known}, none of your own"
+    said = f"{sum(len(hosts) for _, hosts in PROVIDERS)} host names of {len(PROVIDERS)} providers, "
+    said += f"and yours: {', '.join(settings.llm_hosts)}" if settings.llm_hosts else "none of your own"
+    return f"{said}; tools: {', '.join(settings.tool_hosts)}" if settings.tool_hosts else said
 
 
 def _other_tools() -> str:
-    found = [f"{name} {version}" for name in OTHER_TOOLS if (version := _version(name))]
-    return ", ".join(found) or "none of those that hook the same libraries"
+    prefixes = tuple(name for name in OTHER_TOOLS if name.endswith("-"))
+    found = {}
+    for distribution in metadata.distributions():
+        name = (distribution.metadata["Name"] or "").lower().replace("_", "-")
+        if name in OTHER_TOOLS or name.startswith(prefixes):
+            found[name] = distribution.version
+    return ", ".join(f"{name} {found[name]}" for name in sorted(found)) or "none that hook the same libraries"

@@ -20,7 +20,7 @@ from rewind_auto.cli.source import patiently
 from rewind_auto.core.decode import decode
 from rewind_auto.core.edit import edited
 from rewind_auto.core.errors import RewindError
-from rewind_auto.core.model import Decision, Fingerprint, Match, Mode, Recording, Session, Step
+from rewind_auto.core.model import MAX_BODY, Decision, Fingerprint, Match, Mode, Recording, Session, Step
 from rewind_auto.providers import rewrite
 from rewind_auto.values import read_name
 
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _body(recording: Recording, options: argparse.Namespace) -> bytes:
-    body = decode(recording.head, recording.body) if recording.head else b""
+    body = decode(recording.head, recording.body, MAX_BODY) if recording.head else b""
     if options.text is not None:
         changed = rewrite.with_text(body, options.text)
         if changed is None:
@@ -128,7 +128,8 @@ def _fork(
     now = time.time()
     made = Session(
         os.urandom(16).hex(), name, Mode.FORK, parent=source.id, fork_step=step.step, started_at=now,
-        command=source.command, llm_hosts=source.llm_hosts, tool_hosts=source.tool_hosts, pid=os.getpid(),
+        command=source.command, llm_hosts=source.llm_hosts, tool_hosts=source.tool_hosts,
+        session_by=source.session_by, pid=os.getpid(),
     )  # fmt: skip
     patiently(lambda: store.begin(made))
     for earlier in steps:

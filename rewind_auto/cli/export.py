@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from rewind_auto.cli import har, jsonl, output
+from rewind_auto.core import redact
 from rewind_auto.core.errors import RewindError
-from rewind_auto.core.model import Session
+from rewind_auto.core.model import Recording, Session, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     if bool(options.refs) == options.all:
         raise RewindError("export what? name sessions, or say --all")
     with closing(output.existing_store(options)) as store:
-        sessions = _chosen(store, options)
+        sessions = chosen(store, options)
         total = sum(session.steps for session in sessions)
         with output.progress(f"writing {total:,} steps", enough=total) as advance:
             entries = _entries(store, sessions, advance)
@@ -54,8 +57,11 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _chosen(store: Store, options: argparse.Namespace) -> list[Session]:
-    """Oldest first, so that what is shown stands before what shows it."""
+def chosen(store: Store, options: argparse.Namespace) -> list[Session]:
+    """The sessions that were named, those inside them, and those whose recordings they show.
+
+    Oldest first, so that what is shown stands before what shows it.
+    """
     sessions = list(reversed(store.sessions()))
     if options.all:
         return sessions
@@ -74,9 +80,42 @@ def _entries(store: Store, sessions: Iterable[Session], advance: Callable[[], No
     for session in sessions:
         steps = []
         for step in store.steps(session.id):
-            steps.append((step, store.recording(session.id, step.step)))
+            steps.append(_redacted(step, store.recording(session.id, step.step)))
             advance()
         yield session, steps
+
+
+def _redacted(step: Step, recording: Recording | None) -> tuple[Step, Recording | None]:
+    """By the rules of today: it may have been recorded under fewer."""
+    secrets: tuple[bytes, ...] = ()
+    if recording is not None:
+        recording, secrets = redact.recording(recording)
+    redact.step(step, secrets)
+    return step, recording
+
+
+def private(path: str) -> int:
+    """Open a file to be written anew, for its owner alone: prompts are nobody else's business.
+
+    Raises:
+        OSError: it cannot be written, or it is a link that somebody else made.
+    """
+    me = os.geteuid() if hasattr(os, "geteuid") else 0
+    flags = os.O_WRONLY | os.O_CREAT
+    if not (os.path.islink(path) and os.lstat(path).st_uid in (me, 0)):
+        flags |= getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode):  # not the terminal, nor /dev/null
+            if found.st_uid != me:
+                raise OSError(errno.EPERM, "it belongs to somebody else")
+            os.fchmod(descriptor, 0o600)
+            os.ftruncate(descriptor, 0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 @contextmanager
@@ -85,8 +124,7 @@ def _opened(path: str | None) -> Iterator[TextIO]:
         yield sys.stdout
         return
     try:
-        # Prompts are nobody else's business.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = private(path)
     except OSError as error:
         raise RewindError(f"cannot write {path}: {error.strerror}") from None
     with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:

@@ -16,7 +16,7 @@ from rewind_auto import __version__
 from rewind_auto.cli import output
 from rewind_auto.cli.jsonl import Entry
 from rewind_auto.core.decode import decode
-from rewind_auto.core.model import Headers, Recording, Session, Step
+from rewind_auto.core.model import MAX_BODY, Headers, Recording, Session, Step
 
 
 def document(entries: Iterable[Entry]) -> Iterator[str]:
@@ -72,7 +72,7 @@ def _request(step: Step, recording: Recording) -> dict[str, Any]:
 
 def _response(recording: Recording) -> dict[str, Any]:
     head = recording.head
-    body = decode(head, recording.body) if head else b""
+    body = decode(head, recording.body, MAX_BODY) if head else b""
     answered: dict[str, Any] = {
         "status": head.status if head else 0,
         "statusText": (head.reason or b"").decode("latin-1") if head else "",

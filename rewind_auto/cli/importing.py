@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rewind_auto.cli import cassette, jsonl, output
 from rewind_auto.cli.source import patiently
+from rewind_auto.core import valid
 from rewind_auto.core.errors import RewindError
 from rewind_auto.core.model import Session
 from rewind_auto.store import header, open_store
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     """Read them.
 
     Raises:
-        RewindError: a file cannot be read, or is not what it should be. Sessions before that are in.
+        RewindError: a file cannot be read, or is not what it should be. Nothing was brought in.
         StoreError: the store cannot be used.
     """
     path = output.store_path(options)
@@ -42,10 +43,19 @@ def run(options: argparse.Namespace) -> int:
     brought: list[Session] = []
     passed: list[Session] = []
     with closing(open_store(path)) as store:
-        for name in options.files:
-            for session, steps in _entries(name, options.name):
-                there = patiently(partial(store.restore, session, steps))
-                (brought if there else passed).append(session)
+        files = [(name, _read(name)) for name in options.files]
+        for name, data in files:  # all of it, before anything is written
+            for _ in _entries(name, data, options.name):
+                pass
+        try:
+            for name, data in files:
+                for session, steps in _entries(name, data, options.name):
+                    there = patiently(partial(store.restore, session, steps))
+                    (brought if there else passed).append(session)
+        except BaseException:
+            if brought:
+                patiently(lambda: store.remove([session.id for session in brought]))
+            raise
     if options.json:
         output.print_json({"imported": [one.id for one in brought], "present": [one.id for one in passed]})
         return 0
@@ -56,16 +66,28 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _entries(name: str, called: str | None) -> Iterator[jsonl.Entry]:
+def _read(name: str) -> bytes:
     try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
         raise RewindError(f"cannot read {name}: {error.strerror}") from None
+
+
+def _entries(name: str, data: bytes, called: str | None) -> Iterator[jsonl.Entry]:
     try:
-        if _MARK.match(data):
-            yield from jsonl.read(data.splitlines())
-        else:
-            session, steps = cassette.read(Path(called or name), data)
+        read = (
+            jsonl.read(data.splitlines())
+            if _MARK.match(data)
+            else [cassette.read(Path(called or name), data)]
+        )
+        for session, steps in read:
+            valid.session(session)
+            for step, recording in steps:
+                valid.step(step)
+                if recording is not None:
+                    valid.recording(recording)
             yield session, steps
     except jsonl.FormatError as error:
         raise RewindError(f"{name}: {error}") from None
+    except ValueError as error:
+        raise RewindError(f"{name}: {' '.join(str(error).split())}") from None

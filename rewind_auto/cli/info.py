@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rewind_auto.boot import launch
+from rewind_auto.cli import output, probe
 from rewind_auto.core.model import Mode
 from rewind_auto.settings import Settings
 from rewind_auto.store import header
 
-_TIMEOUT = 20  # seconds for an interpreter to start
 
-# Prints the version of the interpreter, then that of the package or why there is none.
-_PROBE = """
-import sys
-print("%d.%d.%d" % sys.version_info[:3])
-try:
-    import rewind_auto
-    print("rewind_auto %s in %s" % (rewind_auto.__version__, rewind_auto.__file__))
-except Exception as error:
-    print("cannot import rewind_auto: %s" % error)
-"""
-
-
-def show(settings: Settings, command: Sequence[str], overrides: Mapping[str, str | None]) -> int:
+def show(
+    settings: Settings, command: Sequence[str], overrides: Mapping[str, str | None], *, as_json: bool
+) -> int:
     """Print what this call of ``rewind-run`` would do. Returns the exit code.
 
     Raises:
@@ -54,6 +44,9 @@ def show(settings: Settings, command: Sequence[str], overrides: Mapping[str, str
         ("inject", launch.inject_dir()),
     ]
     rows += _command_rows(command, launch.environment(os.environ, {**overrides, "REWIND_MODE": Mode.RECORD}))
+    if as_json:
+        output.print_json(dict(rows))
+        return 0
     for label, text in rows:
         print(f"{label:<8} {text}")
     return 0
@@ -66,31 +59,34 @@ def _command_rows(command: Sequence[str], environ: Mapping[str, str]) -> list[tu
     if found is None:
         return [("command", f"{command[0]}: not found")]
     rows = [("command", found)]
-    python = launch.python_command(command)
-    if python is not None and python.ignores_environment:
-        rows.append(
-            ("warning", f"-{python.switches} makes Python ignore the environment: the agent is not loaded")
-        )
-    interpreter = [found] if python is not None else _shebang(found)
+    left_out = launch.left_out(command)
+    if left_out is not None and not left_out.python:
+        return [*rows, ("warning", f"{left_out.reason}: the agent is not loaded")]
+    if left_out is not None and left_out.python:
+        interpreter = [left_out.python, *probe.flags(left_out.switches)]
+    else:
+        interpreter = [found] if launch.python_command(command) is not None else _shebang(found)
     if not interpreter:
         return [*rows, ("python", "not a Python program; those below it are recorded")]
     try:
-        probe = subprocess.run(
-            [*interpreter, "-c", _PROBE],
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        seen = probe.ask(interpreter, environ)
+    except probe.ProbeError as error:
         return [*rows, ("python", f"{' '.join(interpreter)}: {error}")]
-    version, _, package = probe.stdout.strip().partition("\n")
-    return [
-        *rows,
-        ("python", f"{version} in {' '.join(interpreter)}"),
-        ("package", package or probe.stderr.strip()),
-    ]
+    if not seen["armed"]:
+        rows.append(("warning", _why_not(seen, left_out)))
+    rows.append(("python", f"{seen['python']} in {' '.join(interpreter)}"))
+    rows.append(("package", seen.get("package") or seen["problem"]))
+    rows += ((name, probe.verdict(library)[1]) for name, library in seen["libraries"].items())
+    if seen.get("startup"):
+        rows.append(("startup", ", ".join(seen["startup"])))
+    return rows
+
+
+def _why_not(seen: Mapping[str, Any], left_out: launch.LeftOut | None) -> str:
+    if left_out is None:
+        return f"the agent is not loaded: {seen['told'] or seen.get('problem', 'something keeps it out')}"
+    said = f"{left_out.reason}: the agent is not loaded"
+    return said if "S" in left_out.switches else f"{said}; `rewind-auto enable` there would change that"
 
 
 def _shebang(path: str) -> list[str]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from rewind_auto.core import redact
 from rewind_auto.core.errors import RewindError
 from rewind_auto.core.model import (
     Decision,
@@ -28,31 +29,21 @@ from rewind_auto.core.model import (
     Step,
     StepRef,
 )
+from rewind_auto.core.valid import (
+    STATUSES,
+    STEP_FIELDS,
+    checked,
+    natural,
+    object_of,
+    positive,
+    session_id,
+    text,
+)
 from rewind_auto.providers.hosts import parse_host
-from rewind_auto.values import ALL_HOSTS
+from rewind_auto.values import ALL_HOSTS, read_session_by
 
 FORMAT, VERSION = "rewind-auto", 1
 
-_STATUSES = ("running", "completed", "interrupted", "diverged")
-_YEAR_10000 = 253_402_300_800  # seconds since the epoch: what comes then has no date in Python
-
-_STEP = (
-    *(
-        "step",
-        "lane",
-        "method",
-        "url",
-        "status",
-        "error",
-        "library",
-        "provider",
-        "operation",
-        "model",
-        "stream",
-    ),
-    *("complete", "chunks", "usage", "started_at", "duration_ms", "first_chunk_ms", "trace_id", "span_id"),
-    *("call_site", "note", "detail", "inside"),
-)
 _SESSION = ("id", "name", "status", "parent", "fork_step", "outer", "started_at", "ended_at")
 
 Entry = tuple[Session, list[tuple[Step, Recording | None]]]
@@ -71,7 +62,7 @@ def lines(entries: Iterable[Entry]) -> Iterator[str]:
             yield _dump({"step": _step_out(step, recording)})
 
 
-def read(text: Iterable[bytes]) -> Iterator[Entry]:
+def read(given: Iterable[bytes]) -> Iterator[Entry]:
     """The sessions of a file, one after the other.
 
     Raises:
@@ -80,7 +71,7 @@ def read(text: Iterable[bytes]) -> Iterator[Entry]:
     session: Session | None = None
     steps: list[tuple[Step, Recording | None]] = []
     numbers: set[int] = set()
-    for number, line in enumerate(text, start=1):
+    for number, line in enumerate(given, start=1):
         if not line.strip():
             continue
         try:
@@ -114,7 +105,7 @@ def _check(value: Any) -> None:
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise FormatError("line 1: not an export of rewind-auto")
     if value.get("version") != VERSION:
-        raise FormatError(f"line 1: version {value.get('version')}: this release reads version {VERSION}")
+        raise FormatError(f"line 1: version {value.get('version')!r}: this release reads version {VERSION}")
 
 
 def _said(error: Exception) -> str:
@@ -124,30 +115,33 @@ def _said(error: Exception) -> str:
 def _session_out(session: Session) -> dict[str, Any]:
     return {
         **{name: getattr(session, name) for name in _SESSION},
+        "name": redact.text(session.name),
         "mode": session.mode,
-        "command": list(session.command),
+        "command": list(redact.command(session.command)),
         "llm_hosts": list(session.llm_hosts),
         "tool_hosts": list(session.tool_hosts),
+        "session_by": session.session_by,
     }
 
 
 def _session_in(value: dict[str, Any]) -> Session:
-    session = Session(_hex(value["id"]), mode=Mode(value["mode"]))
-    session.name, session.status = _text(value["name"]), _text(value["status"])
-    if session.status not in _STATUSES:
+    session = Session(session_id(value["id"]), mode=Mode(value["mode"]))
+    session.name, session.status = text(value["name"]), text(value["status"])
+    if session.status not in STATUSES:
         raise ValueError(f"{session.status!r} is no status of a session")
     for name in _SESSION[3:]:
-        setattr(session, name, _checked(name, value.get(name)))
-    session.command = tuple(map(_text, value["command"]))
+        setattr(session, name, checked(name, value.get(name)))
+    session.command = tuple(map(text, value["command"]))
     session.llm_hosts, session.tool_hosts = (
         tuple(map(read, value.get(name, ())))
         for name, read in (("llm_hosts", _host), ("tool_hosts", _tool_host))
     )
+    session.session_by = read_session_by(text(value.get("session_by", "")) or "process")
     return session
 
 
 def _step_out(step: Step, recording: Recording | None) -> dict[str, Any]:
-    out = {name: getattr(step, name) for name in _STEP}
+    out = {name: getattr(step, name) for name in STEP_FIELDS}
     out |= {"kind": step.kind, "decision": step.decision, "match": step.match}
     out["source"] = [step.source.session, step.source.step] if step.source else None
     out["fingerprint"] = (
@@ -158,17 +152,15 @@ def _step_out(step: Step, recording: Recording | None) -> dict[str, Any]:
     return {name: value for name, value in out.items() if value not in (None, {}, "")}
 
 
-def _step_in(session_id: str, value: dict[str, Any]) -> tuple[Step, Recording | None]:
-    step = Step(
-        session_id, _positive(value["step"]), kind=Kind(value["kind"]), decision=Decision(value["decision"])
-    )
+def _step_in(uid: str, value: dict[str, Any]) -> tuple[Step, Recording | None]:
+    step = Step(uid, positive(value["step"]), kind=Kind(value["kind"]), decision=Decision(value["decision"]))
     step.match = Match(value["match"]) if "match" in value else None
-    for name in _STEP[1:]:
+    for name in STEP_FIELDS[1:]:
         if name in value:
-            setattr(step, name, _checked(name, value[name]))
+            setattr(step, name, checked(name, value[name]))
     if "source" in value:
         session, number = value["source"]
-        step.source = StepRef(_hex(session), _natural(number))
+        step.source = StepRef(session_id(session), natural(number))
     if "fingerprint" in value:
         exact, canonical = value["fingerprint"]
         step.fingerprint = Fingerprint(bytes.fromhex(exact), bytes.fromhex(canonical))
@@ -208,15 +200,15 @@ def _recording_in(value: dict[str, Any], step: Step) -> Recording:
     if answered is not None:
         reason = answered["reason"]
         head = Head(
-            _natural(answered["status"]),
+            natural(answered["status"]),
             _headers_in(answered["headers"]),
-            None if reason is None else _text(reason).encode("latin-1"),
-            _text(answered["http_version"]),
+            None if reason is None else text(reason).encode("latin-1"),
+            text(answered["http_version"]),
             wire=answered["wire"] is True,
             whole=answered["whole"] is True,
         )
     body = _body_in(answered) if answered is not None else b""
-    cuts = tuple((_natural(length), _natural(offset)) for length, offset in value["cuts"])
+    cuts = tuple((natural(length), natural(offset)) for length, offset in value["cuts"])
     if sum(length for length, _ in cuts) != len(body):
         raise ValueError("the chunks of a body are not as long as the body")
     return Recording(
@@ -224,17 +216,17 @@ def _recording_in(value: dict[str, Any], step: Step) -> Recording:
         head,
         body,
         cuts,
-        head_us=_natural(value["head_us"]),
-        end_us=_natural(value["end_us"]),
+        head_us=natural(value["head_us"]),
+        end_us=natural(value["end_us"]),
         ending=Ending(value["ending"]),
         fault=_fault_in(fault) if fault is not None else None,
-        open_cuts=tuple(map(_natural, value.get("open_cuts", ()))),
+        open_cuts=tuple(map(natural, value.get("open_cuts", ()))),
     )
 
 
 def _fault_in(value: list[Any]) -> Fault:
     module, name, message, phase, facts = value
-    return Fault(_text(module), _text(name), _text(message), _text(phase), _object(facts))
+    return Fault(text(module), text(name), text(message), text(phase), object_of(facts))
 
 
 def _headers_out(headers: Headers) -> list[list[str]]:
@@ -242,7 +234,7 @@ def _headers_out(headers: Headers) -> list[list[str]]:
 
 
 def _headers_in(pairs: Iterable[Iterable[str]]) -> Headers:
-    return tuple((_text(name).encode("latin-1"), _text(value).encode("latin-1")) for name, value in pairs)
+    return tuple((text(name).encode("latin-1"), text(value).encode("latin-1")) for name, value in pairs)
 
 
 def _body_out(body: bytes) -> dict[str, str]:
@@ -254,86 +246,17 @@ def _body_out(body: bytes) -> dict[str, str]:
 
 def _body_in(value: dict[str, Any]) -> bytes:
     if "base64" in value:
-        return base64.b64decode(_text(value["base64"]), validate=True)
-    return _text(value["body"]).encode()
-
-
-def _checked(name: str, value: Any) -> Any:
-    """A field of its own kind, or None."""
-    kind: Callable[[Any], Any] = _KINDS.get(name, _text)
-    return None if value is None else kind(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no text")  # noqa: TRY004 - the file is wrong, not the caller
-    return value
-
-
-def _url(value: Any) -> str:
-    _text(value).encode()  # no half of a character, which nothing could print
-    return str(value)
-
-
-def _natural(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 1 << 62:
-        raise ValueError(f"{value!r} is no count")
-    return value
-
-
-def _positive(value: Any) -> int:
-    if _natural(value) < 1:
-        raise ValueError(f"{value!r} is no number of a step")
-    return int(value)
-
-
-def _number(value: Any) -> float:
-    if type(value) not in (int, float) or value - value != 0:
-        raise ValueError(f"{value!r} is no number")
-    return float(value)
-
-
-def _time(value: Any) -> float:
-    if not 0 <= _number(value) < _YEAR_10000:
-        raise ValueError(f"{value!r} is no time")
-    return float(value)
-
-
-def _usage(value: Any) -> dict[str, int]:
-    return {name: _natural(count) for name, count in _object(value).items()}
+        return base64.b64decode(text(value["base64"]), validate=True)
+    return text(value["body"]).encode()
 
 
 def _host(value: Any) -> str:
-    parse_host(_text(value))
+    parse_host(text(value))
     return str(value)
 
 
 def _tool_host(value: Any) -> str:
     return ALL_HOSTS if value == ALL_HOSTS else _host(value)
-
-
-def _object(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{value!r} is no object")  # noqa: TRY004
-    return value
-
-
-def _hex(value: Any) -> str:
-    if not (isinstance(value, str) and value.isascii() and value.isalnum()):
-        raise ValueError(f"{value!r} is no session id")
-    return value
-
-
-_KINDS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("status", "fork_step", "chunks", "inside"), _natural),
-    **dict.fromkeys(("started_at", "ended_at"), _time),
-    **dict.fromkeys(("duration_ms", "first_chunk_ms"), _number),
-    "url": _url,
-    "usage": _usage,
-    "detail": _object,
-    **dict.fromkeys(("stream", "complete"), bool),
-    **dict.fromkeys(("parent", "outer"), _hex),
-}
 
 
 def _dump(value: dict[str, Any]) -> str:

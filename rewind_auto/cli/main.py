@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import NoReturn
 
 from rewind_auto import __version__
 from rewind_auto.core.errors import RewindError
-from rewind_auto.settings import OPTIONS
+from rewind_auto.settings import OPTIONS, load
 
 PROG = "rewind-auto"
 USAGE = 2
@@ -26,8 +27,11 @@ VERBS = {
     "edit": "change a recorded answer, in a new fork",
     "rm": "remove sessions from the store",
     "prune": "remove old sessions from the store",
+    "scrub": "take secrets out of recordings that are there already",
     "path": "print the directory that PYTHONPATH needs for the agent to load",
     "doctor": "check the installation and what is set",
+    "enable": "let REWIND_MODE alone load the agent in this environment, with python -I and -E too",
+    "disable": "undo enable",
 }
 _STORE = next(option for option in OPTIONS if option.field == "store")
 
@@ -62,12 +66,23 @@ def run(argv: Sequence[str]) -> int:
     if options.verb is None:
         parser.error(f"no command given, one of: {', '.join(VERBS)}")
     try:
+        _use_rules()
         code: int = _module(options.verb).run(options)
         sys.stdout.flush()
     except (RewindError, FileNotFoundError) as error:
-        print(f"{PROG}: {error}", file=sys.stderr)
+        from rewind_auto.cli.output import printable
+
+        said = printable(str(error)).encode("utf-8", "backslashreplace").decode()  # some quote what was read
+        print(f"{PROG}: {said}", file=sys.stderr)
         return USAGE
     return code
+
+
+def _use_rules() -> None:
+    if os.environ.get("REWIND_REDACT"):
+        from rewind_auto.core import redact
+
+        redact.use(load({"REWIND_REDACT": os.environ["REWIND_REDACT"]}).redact)
 
 
 def _module(verb: str) -> ModuleType:
@@ -77,7 +92,7 @@ def _module(verb: str) -> ModuleType:
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     parser = _Parser(
         PROG,
-        description="Look at recorded sessions of LLM calls.",
+        description="Look at recorded sessions of LLM calls, and at the installation.",
         epilog="REF is a session id, a unique prefix of one, a name (its newest), last, or trace:<trace id>.",
         allow_abbrev=False,
     )

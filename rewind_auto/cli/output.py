@@ -36,6 +36,7 @@ COLOURS = {
 STATUS_COLOURS = {"running": "cyan", "interrupted": "yellow", "failed": "red", "diverged": "bold red"}
 SHORT_ID = 8  # characters of a session's id that people are shown
 _PIPED_WIDTH = 100
+_PATIENCE = 10.0  # seconds that a verb waits for a store that another process holds
 _LONG = 2000  # pieces of work from which on a bar is shown
 _LEAST_WIDTH = 20  # for what is wrapped, however narrow the terminal
 # (below so many seconds, unit, number of them in a second, decimals); the limits are what rounds up
@@ -53,7 +54,12 @@ def store_path(options: argparse.Namespace) -> str:
         SettingsError: REWIND_STORE is malformed.
     """
     given: str | None = options.store
-    return given or load({"REWIND_STORE": os.environ.get("REWIND_STORE", "")}).store
+    return given or load(variables("REWIND_STORE")).store
+
+
+def variables(name: str) -> dict[str, str]:
+    """One variable alone: a verb is not stopped by what is wrong with the others."""
+    return {name: os.environ.get(name, "")}
 
 
 def existing_store(options: argparse.Namespace) -> Store:
@@ -69,7 +75,7 @@ def existing_store(options: argparse.Namespace) -> Store:
     header.check(path)
     if not os.path.exists(path) or not os.path.getsize(path):
         raise StoreError(f"no store at {path}: nothing has been recorded there yet")
-    return open_store(path, create=False)
+    return open_store(path, create=False, patience=_PATIENCE)
 
 
 def prices() -> Prices:

@@ -55,7 +55,9 @@ def run(argv: Sequence[str]) -> int:
     try:
         options, command = _split(argv)
         flags = _flags(options)
-        info = flags.pop("info")
+        info, as_json = flags.pop("info"), flags.pop("json")
+        if as_json and not info:
+            raise RewindError("--json goes with --info")
         if not any(command[:1]) and not info:
             raise RewindError(f"no command given; try: {PROG} python agent.py")
         settings = load(_applied(os.environ, flags))
@@ -63,7 +65,7 @@ def run(argv: Sequence[str]) -> int:
         if info:
             from rewind_auto.cli import info as report
 
-            return report.show(settings, command, overrides)
+            return report.show(settings, command, overrides, as_json=as_json)
         _check(settings, command)
         if settings.mode is Mode.REPLAY:
             from rewind_auto.cli import supervise
@@ -154,6 +156,7 @@ def _flags(options: Sequence[str]) -> dict[str, Any]:
                 option.flag, dest=option.variable, help=f"{option.help} [{option.variable}]", **takes
             )
     parser.add_argument("--info", action="store_true", help="say what would happen, run nothing")
+    parser.add_argument("--json", action="store_true", help="with --info: print an object for programs")
     parser.add_argument("--version", action="version", version=f"rewind-auto {__version__}")
     given = {name: value for name, value in vars(parser.parse_args(options)).items() if value is not None}
     mode = given.pop("mode", None)
@@ -219,12 +222,18 @@ def _name(command: Sequence[str]) -> str:
 
 
 def _check(settings: Settings, command: Sequence[str]) -> None:
-    python = launch.python_command(command)
-    if python is not None and python.ignores_environment and settings.mode is not Mode.OFF:
-        text = f"{command[0]} -{python.switches} ignores the environment, so the agent would not be loaded"
-        if settings.mode is Mode.REPLAY:
-            raise RewindError(text)
-        print(f"{PROG}: {text.replace('would', 'will')}: nothing is recorded", file=sys.stderr)
+    left_out = launch.left_out(command) if settings.mode is not Mode.OFF else None
+    if left_out is None:
+        return
+    if left_out.python:
+        from rewind_auto.cli import probe
+
+        if probe.loads_with(left_out.python, left_out.switches, os.environ):
+            return
+    text = f"{left_out.reason}, so the agent would not be loaded"
+    if settings.mode is Mode.REPLAY:
+        raise RewindError(text)
+    print(f"{PROG}: {text.replace('would', 'will')}: nothing is recorded", file=sys.stderr)
 
 
 def _become(command: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rewind_auto.cli import output
 from rewind_auto.core import trace_id
-from rewind_auto.core.decode import decode
+from rewind_auto.core.decode import decode, is_cut
 from rewind_auto.core.errors import RewindError
 from rewind_auto.core.model import Headers, Recording, Session, Step
 
@@ -108,6 +108,7 @@ def content_json(recording: Recording | None) -> dict[str, Any]:
         **_body("request", request.body if request else None),
         "response_headers": _headers(head.headers) if head else None,
         **_body("response", body),
+        **({"response_cut": True} if head and body and is_cut(head, body) else {}),
     }
 
 

@@ -40,12 +40,13 @@ def find(settings: Settings) -> tuple[Session, str]:
 
 
 def hosts(settings: Settings, source: Session) -> dict[str, str | None]:
-    """The variables that have a run hold back whatever the recording of its source did."""
+    """The variables that have a run see and hold back whatever the recording of its source did."""
     llm = dict.fromkeys((*settings.llm_hosts, *source.llm_hosts))
     tools = dict.fromkeys((*settings.tool_hosts, *source.tool_hosts))
     return {
         "REWIND_LLM_HOSTS": ",".join(llm) or None,
         "REWIND_TOOL_HOSTS": ALL_HOSTS if ALL_HOSTS in tools else ",".join(tools) or None,
+        "REWIND_SESSION_BY": settings.session_by or source.session_by or None,
     }
 
 

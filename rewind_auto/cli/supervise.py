@@ -53,6 +53,7 @@ def replay(settings: Settings, command: Sequence[str], overrides: Mapping[str, s
         command=tuple(command),
         llm_hosts=tuple(dict.fromkeys((*settings.llm_hosts, *source.llm_hosts))),
         tool_hosts=tuple(dict.fromkeys((*settings.tool_hosts, *source.tool_hosts))),
+        session_by=settings.session_by or source.session_by,
         pid=os.getpid(),
     )
     environ = launch.environment(os.environ, {**overrides, "REWIND_FROM": pinned, **hosts(settings, source)})
@@ -83,7 +84,7 @@ def replay(settings: Settings, command: Sequence[str], overrides: Mapping[str, s
         said = f"{_count(len(verdict.drifted), 'answer')} taken by place alone; the first, step {first.step},"
         print(f"rewind-run: {said} {first.note}", file=sys.stderr)
     if diverged:
-        sys.stderr.write(_summary(verdict, source, allow_unused=settings.allow_unused))
+        sys.stderr.write(_summary(verdict, source, session.id, allow_unused=settings.allow_unused))
         sys.stderr.flush()
         return DIVERGED
     if signalled:
@@ -91,19 +92,18 @@ def replay(settings: Settings, command: Sequence[str], overrides: Mapping[str, s
     return os.waitstatus_to_exitcode(status)
 
 
-def _summary(verdict: Verdict, source: Session, *, allow_unused: bool) -> str:
+def _summary(verdict: Verdict, source: Session, own: str, *, allow_unused: bool) -> str:
     lines = [f"rewind-run: the run diverged from session {source.name or source.id} ({source.id[:8]})"]
     if verdict.blocked:
         first = verdict.blocked[0]
-        lines.append(
-            f"  {_count(len(verdict.blocked), 'call')} blocked, nothing was sent; the first: {_named(first)}"
-        )
+        said = f"{_count(len(verdict.blocked), 'call')} blocked, nothing was sent"
+        lines.append(f"  {said}; the first: {_named(first, own)}")
         lines += [f"    {line}" for line in (first.note or "").splitlines()]
     if verdict.unused and not allow_unused:
         lines.append(
             f"  {_count(len(verdict.unused), 'recorded step')} never asked for (--allow-unused accepts that):"
         )
-        lines += [f"    {_named(step)}" for step in verdict.unused[:_LISTED]]
+        lines += [f"    {_named(step, source.id)}" for step in verdict.unused[:_LISTED]]
         if len(verdict.unused) > _LISTED:
             lines.append(f"    and {len(verdict.unused) - _LISTED} more")
     return "\n".join(lines) + "\n"
@@ -113,8 +113,9 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _named(step: Step) -> str:
-    return f"step {step.step}: {step.method} {step.url}{f' ({step.model})' if step.model else ''}"
+def _named(step: Step, own: str) -> str:
+    inside = "" if step.session == own else f" of {step.session[:8]}, a session inside"
+    return f"step {step.step}{inside}: {step.method} {step.url}{f' ({step.model})' if step.model else ''}"
 
 
 def _supervise(command: Sequence[str], environ: Mapping[str, str], begin: Callable[[], None]) -> int:

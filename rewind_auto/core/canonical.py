@@ -97,13 +97,18 @@ class Canonicalizer:
         host = self._host_class((parts.hostname or "").lower(), port_of(parts))
         asked = redact.query_string(parts.query).split("&") if parts.query else ()
         query = "&".join(sorted(one for one in asked if not _SIGNED_AT.match(one)))
-        return f"{method} {host} {parts.path}?{query}".encode("utf-8", "surrogateescape")
+        path = redact.text(parts.path)
+        return f"{method} {host} {path}?{query}".encode("utf-8", "surrogateescape")
 
     def body(self, request: Request) -> bytes:
         """The canonical body."""
-        body = request.body
-        if not body:
+        if not request.body:
             return b""
+        # As a store keeps it: another key, or a token that is renewed now and then, is no other question, and
+        # what was recorded has the same form after it was redacted as before.
+        body = redact.request_body(request.body, redact.credentials(request.headers, request.url))
+        if body == request.body:
+            redact.seen(request.body)
         if body[:1] in b"{[ \r\n\t":
             try:
                 return self._json(body)
@@ -114,8 +119,6 @@ class Canonicalizer:
         return body.replace(boundary[1], b"boundary") if boundary else body
 
     def _json(self, body: bytes) -> bytes:
-        if redact.names_secrets(body):  # a token that is renewed now and then is no other question
-            body = redact.request_body(body)
         value = _decode(body.decode())
         if self._anywhere or any(root in body for root in self._roots):
             for path in self._ignore:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
 from rewind_auto.core.model import Head
+
+READABLE = 32 << 20  # bytes of an answer that are read for what it says
+_SMALL = 512  # bytes
 
 
 def content_encoding(head: Head) -> tuple[str, ...]:
@@ -20,15 +23,20 @@ def content_encoding(head: Head) -> tuple[str, ...]:
     )
 
 
-def decode(head: Head, body: bytes) -> bytes:
-    """The body as the program read it.
+def decode(head: Head, body: bytes, most: int = READABLE) -> bytes:
+    """The body as the program read it, up to ``most`` bytes: a few kilobytes can stand for gigabytes.
 
     A truncated body gives what can be had of it. A coding that nothing installed here understands
-    leaves the bytes as they are.
+    leaves the bytes as they are, and so does no coding at all, however many they are.
     """
     for coding in reversed(content_encoding(head)):
-        body = _decode(coding, body)
+        body = _decode(coding, body, most)
     return body
+
+
+def is_cut(head: Head, decoded: bytes) -> bool:
+    """Whether `decode` stopped before the end of a body."""
+    return len(decoded) >= READABLE and bool(content_encoding(head))
 
 
 class Decoder:
@@ -44,19 +52,22 @@ class Decoder:
     def feed(self, data: bytes) -> bytes:
         """What one more piece gives, which may be nothing yet."""
         for stage in self._stages:
-            data = stage(data)
+            data = stage(data, 0)
         return data
 
 
-def _decode(coding: str, body: bytes) -> bytes:
+# Takes one coding off, a piece at a time: at most so many bytes, and the rest is lost; 0 for all of them.
+_Stage = Callable[[bytes, int], bytes]
+
+
+def _decode(coding: str, body: bytes, most: int) -> bytes:
     try:
-        return _stage(coding)(body)
+        return _stage(coding)(body, most)
     except Exception:  # noqa: BLE001 - codecs share no base error; an undecodable body is shown raw
         return body
 
 
-def _stage(coding: str) -> Callable[[bytes], bytes]:
-    """A function that takes one coding off, a piece at a time."""
+def _stage(coding: str) -> _Stage:
     try:
         if coding in ("gzip", "x-gzip"):
             return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress
@@ -68,7 +79,7 @@ def _stage(coding: str) -> Callable[[bytes], bytes]:
             return _zstd()
     except ImportError:
         pass
-    return bytes
+    return lambda data, _most: data
 
 
 class _Deflate:
@@ -78,15 +89,15 @@ class _Deflate:
         self._inner = zlib.decompressobj()
         self._first = True
 
-    def __call__(self, data: bytes) -> bytes:
+    def __call__(self, data: bytes, most: int) -> bytes:
         if not (self._first and data):
-            return self._inner.decompress(data)
+            return self._inner.decompress(data, most)
         self._first = False
         try:
-            return self._inner.decompress(data)
+            return self._inner.decompress(data, most)
         except zlib.error:
             self._inner = zlib.decompressobj(-zlib.MAX_WBITS)
-            return self._inner.decompress(data)
+            return self._inner.decompress(data, most)
 
 
 def _first(*names: str) -> Any:
@@ -99,23 +110,62 @@ def _first(*names: str) -> Any:
     return import_module(names[-1])
 
 
-def _brotli() -> Callable[[bytes], bytes]:
+def _brotli() -> _Stage:
     decoder: Any = _first("brotli", "brotlicffi").Decompressor()
     process = getattr(decoder, "process", None) or decoder.decompress
 
-    def feed(data: bytes) -> bytes:
-        parts = [process(data)]
-        while parts[-1] and not decoder.is_finished():  # brotli 1.2 gives a truncated body 32 KB at a time
-            parts.append(process(b""))
-        return b"".join(parts)
+    def feed(data: bytes, most: int) -> bytes:
+        if not most:
+            return b"".join(_emptied(process, process(data), decoder))
+        try:
+            return _upto(most, _emptied(process, process(data, output_buffer_limit=most), decoder))
+        except TypeError:  # brotli before 1.2 gives all at once that a piece stands for
+            return _upto(most, (process(piece) for piece in _small(data)))
 
     return feed
 
 
-def _zstd() -> Callable[[bytes], bytes]:
+def _emptied(process: Any, given: bytes, decoder: Any) -> Iterator[bytes]:
+    while True:
+        yield given
+        if not given or decoder.is_finished():  # brotli 1.2 gives a truncated body 32 KB at a time
+            return
+        given = process(b"")
+
+
+def _zstd() -> _Stage:
     module = _first("compression.zstd", "backports.zstd", "zstandard")  # standard library, 3.14; its backport
     decoder = module.ZstdDecompressor()
-    if hasattr(decoder, "decompressobj"):
-        decoder = decoder.decompressobj()
-    feed: Callable[[bytes], bytes] = decoder.decompress
+    if not hasattr(decoder, "decompressobj"):
+        return lambda data, most: decoder.decompress(data, most or -1)
+    whole = decoder.decompressobj()
+
+    def pieces(data: bytes) -> Iterator[bytes]:
+        for piece in _small(data):
+            if whole.eof:
+                return
+            yield whole.decompress(piece)
+
+    def feed(data: bytes, most: int) -> bytes:
+        return _upto(most, pieces(data)) if most else whole.decompress(data)
+
     return feed
+
+
+def _small(data: bytes) -> Iterator[bytes]:
+    """Pieces for a decoder that cannot be told how much to give.
+
+    A block of zstd has four bytes at least, and gives 128 KB at most.
+    """
+    return (data[at : at + _SMALL] for at in range(0, len(data), _SMALL))
+
+
+def _upto(most: int, pieces: Iterator[bytes]) -> bytes:
+    kept: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        kept.append(piece[: most - size])
+        size += len(kept[-1])
+        if size == most:
+            break
+    return b"".join(kept)

@@ -54,15 +54,13 @@ def compare(old: Request, new: Request) -> tuple[Change, ...]:
         if left is _ABSENT or right is _ABSENT:
             changes.append(Change("body", f"{len(old.body)} bytes", f"{len(new.body)} bytes, other content"))
         else:
-            _walk(left, right, "", "", changes)
+            changes += _found(left, right)
     return tuple(changes[:_MOST])
 
 
 def differences(old: Any, new: Any) -> tuple[Change, ...]:
     """The differences between two JSON values."""
-    changes: list[Change] = []
-    _walk(old, new, "", "", changes)
-    return tuple(changes[:_MOST])
+    return tuple(_found(old, new)[:_MOST])
 
 
 def distance(old: Request, new: Request) -> float:
@@ -71,9 +69,7 @@ def distance(old: Request, new: Request) -> float:
     left, right = _load(old.body), _load(new.body)
     if not isinstance(left, dict) or not isinstance(right, dict):
         return far + (0 if old.body == new.body else 10)
-    found: list[Change] = []
-    _walk(left, right, "", "", found)
-    return far + len(found)
+    return far + len(_found(left, right))
 
 
 def _path(url: str) -> str:
@@ -85,6 +81,15 @@ def _load(body: bytes) -> Any:
         return json.loads(body) if body else {}
     except (ValueError, RecursionError):
         return _ABSENT
+
+
+def _found(old: Any, new: Any) -> list[Change]:
+    changes: list[Change] = []
+    try:
+        _walk(old, new, "", "", changes)
+    except RecursionError:  # from Python 3.12 on, JSON may be nested more deeply than our own calls
+        changes.append(Change("body", "nested", "otherwise, too deeply to say where"))
+    return changes
 
 
 def _walk(old: Any, new: Any, path: str, where: str, into: list[Change]) -> None:

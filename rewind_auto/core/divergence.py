@@ -60,7 +60,7 @@ class Divergence:
         ]
         if self.why:
             lines.append(f"  {self.why}")
-        if self.exhausted:
+        elif self.exhausted:
             lines.append(
                 "  every recorded step is already used: this run makes more calls than the recorded one"
             )

@@ -12,13 +12,17 @@ from time import perf_counter_ns
 
 from rewind_auto.core.model import Ending, Fault, Head, Recording, Request
 
+_PIECES, _PIECE = 1000, 128
+
 
 class Exchange:
     """One exchange in flight.
 
     Args:
         request: the request; its body may follow later through `uploaded`.
-        limit: bytes of request plus response above which the bodies are let go (`oversized`).
+        limit: bytes of request plus response above which the bodies are let go (`oversized`). So are those
+            that come in more pieces than `_PIECES` and one for each `_PIECE` bytes of it, for a piece takes
+            memory too (`crumbled`).
         ended: whether a body cut short by the program already held its provider's last event. Asked only
             then: nothing is parsed while chunks flow.
     """
@@ -26,10 +30,12 @@ class Exchange:
     __slots__ = (
         "_chunks",
         "_ended",
+        "_most",
         "_offsets",
         "_open_cuts",
         "_size",
         "_start",
+        "crumbled",
         "finished",
         "head_us",
         "limit",
@@ -46,19 +52,28 @@ class Exchange:
         self.finished = False
         self.streamed_upload = False
         self.limit = limit
+        self.crumbled = False
+        self._most = _PIECES + limit // _PIECE
         self._ended = ended
-        self._size = len(request.body)
-        self.oversized = self._size > limit
+        self._size = 0
+        self.oversized = False
         self._chunks: list[bytes] = []
         self._offsets: list[int] = []
         self._open_cuts: list[int] = []
         self._start = perf_counter_ns()
+        if request.oversized:
+            self.let_go()
+        else:
+            self._grow(len(request.body))
 
-    def uploaded(self, body: bytes) -> None:
-        """The request body, where it was only known once sent."""
+    def uploaded(self, body: bytes | None) -> None:
+        """The request body, where it was only known once sent. None: it is above the limit."""
         self.streamed_upload = True
-        self._grow(len(body))
-        if not self.oversized:
+        if body is None:
+            self.let_go()
+        else:
+            self._grow(len(body))
+        if body is not None and not self.oversized:
             self.request = replace(self.request, body=body)
 
     def head(self, head: Head) -> None:
@@ -81,8 +96,21 @@ class Exchange:
         if self._size > self.limit:
             self._grow(0)
             return
+        if len(self._chunks) == self._most:
+            self.crumbled = True
+            self.let_go()
+            return
         self._chunks.append(data)
         self._offsets.append(perf_counter_ns())
+
+    def let_go(self) -> None:
+        """Keep nothing of the bodies, neither what has come nor what is to come."""
+        self.limit, self.oversized = -1, True
+        if self.request.body:
+            self.request = replace(self.request, body=b"")
+        self._chunks.clear()
+        self._offsets.clear()
+        self._open_cuts.clear()
 
     def finish(self, ending: Ending, fault: Fault | None = None) -> Recording | None:
         """The body ended, this way. Returns the recording the first time, None afterwards."""
@@ -117,10 +145,7 @@ class Exchange:
     def _grow(self, size: int) -> None:
         self._size += size
         if self._size > self.limit:
-            self.oversized = True
-            self._chunks.clear()
-            self._offsets.clear()
-            self._open_cuts.clear()
+            self.let_go()
 
     def _now(self) -> int:
         return (perf_counter_ns() - self._start) // 1000

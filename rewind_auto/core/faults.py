@@ -53,15 +53,18 @@ def to_fault(error: BaseException, phase: str) -> tuple[Ending, Fault | None]:
         error: what the library raised.
         phase: ``"send"``, no response came, or ``"body"``.
     """
-    if not isinstance(error, Exception):
-        return Ending.CANCELLED, None
-    cls = type(error)
-    facts: dict[str, Any] = {}
-    if isinstance(error, OSError) and isinstance(error.errno, int):
-        facts = {"errno": error.errno, "strerror": str(error.strerror)}
-    if error.args and isinstance(error.args[0], Exception):
-        facts["within"] = _described(error.args[0])
-    return Ending.FAULT, Fault(cls.__module__, cls.__qualname__, str(error), phase, facts)
+    try:
+        if not isinstance(error, Exception):
+            return Ending.CANCELLED, None
+        facts: dict[str, Any] = {}
+        if isinstance(error, OSError) and isinstance(error.errno, int):
+            facts = {"errno": error.errno, "strerror": str(error.strerror)}
+        if error.args and isinstance(error.args[0], Exception):
+            facts["within"] = _described(error.args[0])
+        cls = type(error)
+        return Ending.FAULT, Fault(cls.__module__, cls.__qualname__, str(error), phase, facts)
+    except Exception:  # noqa: BLE001 - one of the program's own may be unable to say what it is
+        return Ending.FAULT, Fault(type(error).__module__, type(error).__qualname__, "", phase)
 
 
 def _described(error: Exception, depth: int = 3) -> dict[str, Any]:
@@ -88,7 +91,7 @@ def known_class(fault: Fault, namespaces: Iterable[Any], bases: tuple[type, ...]
     if fault.module == "builtins" and Exception not in bases:
         bases = (OSError, ValueError, RuntimeError, TypeError)
     for namespace in places:
-        cls = getattr(namespace, fault.name, None)
+        cls = vars(namespace).get(fault.name)  # not an attribute: a module may import what is asked of it
         if isinstance(cls, type) and issubclass(cls, bases):
             return cls
     return None
@@ -111,9 +114,15 @@ def revive(cls: Any, fault: Fault) -> BaseException:
             continue
         if said == fault.message:
             return error
+    return unmade(cls, fault)
+
+
+def unmade(cls: Any, fault: Fault) -> BaseException:
+    """An exception of ``cls`` with the recorded message, without its constructor."""
+    plain = next(base for base in cls.__mro__ if base.__module__ == "builtins")
     try:
-        error = cls.__new__(cls)
-    except Exception:  # noqa: BLE001 - as above
+        error: BaseException = plain.__new__(cls)
+    except TypeError:  # of a group, which cannot be empty
         return RuntimeError(f"{fault.module}.{fault.name}: {fault.message}")
     error.args = (fault.message,)
     return error

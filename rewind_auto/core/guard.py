@@ -1,7 +1,8 @@
 """The one way an internal error of ours leaves a callback.
 
 The program must go on as if we were not there, yet the error must not vanish: it is one line on stderr,
-once per place and type, and under our own tests (``REWIND_TESTING=1``) it is raised again.
+once per place it was raised in and type in all processes of a run, and under our own tests
+(``REWIND_TESTING=1``) it is raised again.
 """
 
 from __future__ import annotations
@@ -24,25 +25,51 @@ def say(line: str) -> None:
 
 
 def warn_once(key: str, line: str) -> None:
-    """Say ``line`` the first time this ``key`` is seen in the process."""
-    if (key, "") not in _seen:
-        _seen.add((key, ""))
-        if os.environ.get("REWIND_LOG", "warning").lower() not in ("off", "error", "critical"):
-            say(line)
+    """Say ``line`` the first time this ``key`` is seen in the run, in whichever of its processes."""
+    quiet = os.environ.get("REWIND_LOG", "warning").lower() in ("off", "error", "critical")
+    if not quiet and _is_first(key, ""):
+        say(line)
 
 
 def report(where: str, error: BaseException) -> None:
-    """Log ``error`` once for this place and type.
+    """Log ``error`` once for the place it was raised in, which may pass more than one of ours, and its type.
 
     Raises:
         BaseException: ``error`` itself, when ``REWIND_TESTING`` is set.
     """
     if os.environ.get("REWIND_TESTING"):
         raise error
-    key = (where, type(error).__name__)
-    if key not in _seen:
-        _seen.add(key)
-        say(f"internal error in {where}, the program goes on: {type(error).__name__}: {error}")
+    kind = type(error).__name__
+    if _is_first(_origin(error) or where, kind):
+        say(f"internal error in {where}, the program goes on: {kind}{_said(error)}")
+
+
+def _origin(error: BaseException) -> str:
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}" if at is not None else ""
+
+
+def _said(error: BaseException) -> str:
+    try:
+        from rewind_auto.core import redact
+
+        return f": {redact.text(str(error))}"
+    except Exception:  # noqa: BLE001 - nothing is said rather than a secret
+        return ""
+
+
+def _is_first(key: str, kind: str) -> bool:
+    if (key, kind) in _seen:
+        return False
+    _seen.add((key, kind))
+    try:
+        from rewind_auto.core import told  # of no use to a process in which all is well
+
+        return told.is_first(f"{key} {kind}")
+    except Exception:  # noqa: BLE001 - out of descriptors or memory, say: once in this process, then
+        return True
 
 
 @contextmanager

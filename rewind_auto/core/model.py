@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+MAX_BODY = 256 << 20  # bytes of a body that can be recorded, and so of one that is read back
 FUNCTIONS = "python"  # the library of steps that are calls of the program's own functions
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -74,6 +75,7 @@ class Request:
     library: str = ""
     tool: bool = False  # a tool of the agent's: over HTTP, or a function ("python")
     ttl: float | None = None  # seconds for which a cache may serve the answer, if this says more than its own
+    oversized: bool = False  # too large to be recorded: the body is something that stands for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,7 @@ class Session:
     command: tuple[str, ...] = ()
     llm_hosts: tuple[str, ...] = ()  # those beside the known providers
     tool_hosts: tuple[str, ...] = ()
+    session_by: str = ""  # what its calls were told apart by, into the sessions inside
     pid: int = 0
     steps: int = 0
     decisions: dict[str, int] = field(default_factory=dict)

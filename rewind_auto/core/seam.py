@@ -41,8 +41,8 @@ class LiveCall(Protocol):
     def around(self) -> AbstractContextManager[None]:
         """To be held while a function of the program's own runs, which may make calls itself."""
 
-    def uploaded(self, body: bytes) -> None:
-        """The request body, where it was streamed."""
+    def uploaded(self, body: bytes | None) -> None:
+        """The request body, where it was streamed. None: it is larger than `limit`."""
 
     def head(self, head: Head) -> None:
         """The response came."""
@@ -55,6 +55,9 @@ class LiveCall(Protocol):
 
     def chunk(self, data: bytes) -> None:
         """A piece of the body, before the program sees it."""
+
+    def lost(self, error: Exception) -> None:
+        """Something of it is not known, for an error of ours: nothing of it is kept."""
 
     def end(self, ending: Ending, fault: Fault | None = None) -> Pauses[None]:
         """The exchange is over, told before the program learns of it. Later calls do nothing."""
@@ -79,6 +82,9 @@ class ServedCall(Protocol):
     def end(self) -> None:
         """The program is done with the answer."""
 
+    def dropped(self) -> None:
+        """Nobody can read on or close it any more. Told by a finalizer, so at any time and in any thread."""
+
     def beyond(self) -> BaseException:
         """What to raise when the program asks for more than was recorded."""
 
@@ -98,6 +104,13 @@ class Driver(Protocol):
 
         Raises:
             RewindReplayDivergenceError: strict replay has no answer. Nothing was sent.
+        """
+
+    def failed(self, where: str, error: Exception) -> None:
+        """An error of ours kept a request from `begin`: leave it alone.
+
+        Raises:
+            RewindReplayDivergenceError: a strict replay lets nothing out that it has not seen.
         """
 
 

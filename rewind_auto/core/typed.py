@@ -2,8 +2,8 @@
 
 Plain JSON values stand for themselves. Any other is an object with a ``$``: tuples, sets, bytes, dates,
 decimals, UUIDs, enums, named tuples, dataclasses and pydantic models, of any depth. Reading never imports,
-and makes nothing but these: a class is looked up by name among what the program has loaded, and has to be
-of the kind that was written.
+and makes nothing but these: a class is looked up by name among what the program has loaded, has to be of the
+kind that was written, and one that is to be expected (`rewind_auto.core.reach`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 _PLAIN = (str, int, float, bool, type(None))
@@ -35,6 +35,11 @@ _TEXTS: Mapping[type, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
 }
 _TEXT_KINDS = {kind.__name__: read for kind, (_, read) in _TEXTS.items()}
 _SEQUENCES = {"tuple": tuple, "set": set, "frozenset": frozenset}
+
+
+class _Home(NamedTuple):
+    names: Mapping[str, Any]
+    allows: Callable[[type], bool]
 
 
 class UntypedError(TypeError):
@@ -84,22 +89,23 @@ def _identity(dumped: Any) -> bytes:
     return json.dumps(dumped, sort_keys=True, separators=(",", ":")).encode()
 
 
-def load(data: bytes, home: Mapping[str, Any]) -> Any:
+def load(data: bytes, home: Mapping[str, Any], allows: Callable[[type], bool] = lambda _: False) -> Any:
     """The value that was dumped.
 
     Args:
         data: what `dump` gave.
         home: global names of the function that the value is of, for classes whose module is called
             something else now, as ``__main__`` is.
+        allows: whether an object of a class may be made that is not among these.
 
     Raises:
         UntypedError: a class is not to be found, or the data was not made by `dump`.
     """
     try:
-        return _load(json.loads(data.decode("utf-8", "surrogatepass")), home)
-    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-        if isinstance(error, UntypedError):
-            raise
+        return _load(json.loads(data.decode("utf-8", "surrogatepass")), _Home(home, allows))
+    except UntypedError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a class may have code of its own for how it is made
         raise UntypedError(f"cannot be read: {type(error).__name__}: {error}") from None
 
 
@@ -149,7 +155,7 @@ def _dump_model(value: Any, *, loose: bool) -> Any:
     return dumped
 
 
-def _load(value: Any, home: Mapping[str, Any]) -> Any:
+def _load(value: Any, home: _Home) -> Any:
     if isinstance(value, list):
         return [_load(item, home) for item in value]
     if not isinstance(value, dict):
@@ -167,7 +173,7 @@ def _load(value: Any, home: Mapping[str, Any]) -> Any:
     return _load_object(kind, _find(kind, value["c"], home), inner, home)
 
 
-def _load_object(kind: str, cls: Any, inner: Any, home: Mapping[str, Any]) -> Any:
+def _load_object(kind: str, cls: Any, inner: Any, home: _Home) -> Any:
     if kind == "enum":
         return cls[inner]
     if kind == "model":
@@ -175,7 +181,10 @@ def _load_object(kind: str, cls: Any, inner: Any, home: Mapping[str, Any]) -> An
     if kind == "namedtuple":
         return cls._make(_load(item, home) for item in inner)
     made = cls.__new__(cls)
+    fields = {field.name for field in dataclasses.fields(cls)}
     for name, item in inner.items():
+        if name not in fields:
+            raise UntypedError(f"{cls.__qualname__} has no field {name!r}")
         object.__setattr__(made, name, _load(item, home))  # as it was: neither computed again nor refused
     return made
 
@@ -191,13 +200,21 @@ def _kind(cls: type) -> str | None:
     return "model" if pydantic is not None and issubclass(cls, pydantic.BaseModel) else None
 
 
-def _find(kind: str, named: str, home: Mapping[str, Any]) -> Any:
+def _find(kind: str, named: str, home: _Home) -> Any:
     module, _, name = named.partition(":")
     places = [vars(sys.modules[module])] if module in sys.modules else []
-    for place in (*places, home):
+    found = None
+    for place in (home.names, *places):
         found = _lookup(place, name)
         if isinstance(found, type) and _kind(found) == kind:
-            return found
+            if place is home.names and found.__module__ in (module, home.names.get("__name__")):
+                return found
+            if found.__module__ == module and home.allows(found):
+                return found
+    if isinstance(found, type) and _kind(found) == kind:
+        raise UntypedError(
+            f"{module}.{name} is neither what the function declares nor of a package that it uses"
+        )
     raise UntypedError(f"{module}.{name} is not to be found: what it was recorded as is not loaded here")
 
 

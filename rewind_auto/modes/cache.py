@@ -40,7 +40,7 @@ class Cache:
                 run.runtime.lose_patience()
                 served = None
             except StoreError as error:
-                guard.warn_once("cache", f"nothing is served from the store: {error}")
+                guard.warn_once("store", f"nothing is served from the store, nor recorded: {error}")
                 served = None
             if served is not None:
                 return served

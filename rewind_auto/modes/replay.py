@@ -51,6 +51,20 @@ class Replay:
             raise (yield from self._refuse(step, description, request, source))
         return served
 
+    def _unkept(self, request: Request, fingerprint: Fingerprint, source: Session) -> str:
+        """Why the recorded run has no answer to a request that it may well have made, if that is so."""
+        if request.oversized:
+            return (
+                f"the request is larger than {self._run.settings.max_body} bytes: such a call is not recorded"
+                " (REWIND_MAX_BODY)"
+            )
+        if source.decisions.get(Decision.BYPASS):
+            for step in self._run.store.steps(source.id):
+                same = step.fingerprint is not None and step.fingerprint.canonical == fingerprint.canonical
+                if same and step.decision is Decision.BYPASS:
+                    return f"recorded step {step.step} asked the same, but it was not kept: {step.note}"
+        return ""
+
     def _refuse(
         self, step: Step, description: Description, request: Request, source: Session, *, why: str = ""
     ) -> Pauses[RewindReplayDivergenceError]:
@@ -77,7 +91,7 @@ class Replay:
             if self._first is not None and related(self._first.lane, step.lane)
             else None,
             fork=source.id[:12] if self._first is None else None,
-            why=why,
+            why=why or self._unkept(request, fingerprint, source),
         )
         self._first = self._first or step
         drifted = self._source.drifted_before(step)

@@ -7,14 +7,15 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from rewind_auto import inner
 from rewind_auto.calls import LiveCall, ServedCall
-from rewind_auto.core import guard
+from rewind_auto.core import guard, redact
 from rewind_auto.core.callsite import call_site
 from rewind_auto.core.errors import StoreBusyError, StoreError
 from rewind_auto.core.exchange import Exchange
 from rewind_auto.core.lane import Lanes
 from rewind_auto.core.model import FUNCTIONS, Decision, Ending, Kind, Mode, Recording, Request, Session, Step
-from rewind_auto.core.seam import Pauses, run, within
+from rewind_auto.core.seam import Pauses, run
 from rewind_auto.describe import FUNCTION, TOOL, Description, ended, route_of
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Run:
     ) -> None:
         self.runtime = runtime
         self.settings = settings
+        session.name = redact.text(session.name)  # here, and not in the store: a replay looks for it
         self.session = session
         self.outer = outer
         self.named = named
@@ -87,6 +89,7 @@ class Run:
                 self.settings.llm_hosts,
                 self.settings.tool_hosts,
             )
+            self.session.session_by = self.settings.session_by if self.outer is None else ""
             self.store.begin(self.session)
             self.joined = True
 
@@ -96,7 +99,7 @@ class Run:
             route = FUNCTION if request.library == FUNCTIONS else TOOL
         else:
             route = route_of(request.method, request.url, self.settings.llm_hosts)
-        around = within.get()
+        around = inner.function()
         step = Step(
             self.session.id,
             0,
@@ -166,8 +169,9 @@ class Run:
             step.error = "cancelled"
         if exchange.streamed_upload:
             step.fingerprint = self.canonicalizer.fingerprint(recording.request)
-        if exchange.oversized:
-            step.decision, step.note = Decision.BYPASS, f"larger than {self.settings.max_body} bytes"
+        if exchange.oversized and step.decision is not Decision.BYPASS:
+            why = "in too many pieces" if exchange.crumbled else f"larger than {self.settings.max_body} bytes"
+            step.decision, step.note = Decision.BYPASS, why
         call.description.finish(step, recording)
         if step.decision is Decision.BYPASS:
             yield from self.bypassed(call, recording)
@@ -179,6 +183,8 @@ class Run:
         self.runtime.open.discard(call)
         if call.step.note != "store unavailable":
             call.step.url = recording.request.url
+            secrets = redact.credentials(recording.request.headers, recording.request.url)
+            redact.step(call.step, secrets)
             yield from self._save(call.step, None, self.runtime.patience - call.waited)
 
     def _save(self, step: Step, recording: Recording | None, patience: float) -> Pauses[None]:

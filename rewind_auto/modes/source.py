@@ -210,8 +210,10 @@ class Source:
         assert self.session is not None
         run, source, canonical = self._run, self.session.id, step.fingerprint.canonical
         if not run.settings.ignore:
-            return run.store.claim(step, source, canonical, Match.RENAMED, lane=lane, before=before)
-        # Recorded fingerprints know nothing of this run's ignore rules: work them out anew, once.
+            claimed = run.store.claim(step, source, canonical, Match.RENAMED, lane=lane, before=before)
+            if claimed is not None or not run.settings.redact:
+                return claimed
+        # Recorded fingerprints may know nothing of this run's own rules: work them out anew, once.
         if self._by_canonical is None:
             self._by_canonical = {}
             for recorded, request in run.store.unused(step.session, source):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
+from rewind_auto.core.loading import importing
 from rewind_auto.providers.ended import ended
 from rewind_auto.providers.info import RequestInfo, ResponseInfo
 from rewind_auto.providers.reading import is_json
@@ -92,4 +93,5 @@ def response_info(
 
 
 def _module(name: str) -> Any:
-    return import_module(f"{__package__}.{name}")
+    with importing:
+        return import_module(f"{__package__}.{name}")

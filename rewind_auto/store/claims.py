@@ -23,13 +23,19 @@ _Found = tuple[reading.Served, Callable[[], object]]  # an answer, and how to no
 class Claims(StoreFile):
     """The part of `rewind_auto.store.contract.Store` that replays, forks and caches need."""
 
-    def __init__(self, path: Path, *, create: bool = True) -> None:
-        super().__init__(path, create=create)
+    def __init__(self, path: Path, *, create: bool = True, patience: float = 0.0) -> None:
+        super().__init__(path, create=create, patience=patience)
         # Up to these, this process has seen every answer used: looking for the next one stays flat however
         # often a program asks the same thing. Only a hint; the claim index decides.
         self._used_to: dict[tuple[int, int, bytes, str | None], int] = {}
         self._indirect: dict[int, bool] = {}
         self._index: dict[tuple[int, int, Match], dict[bytes, list[tuple[int, str]]]] = {}
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._used_to.clear()
+        self._indirect.clear()
+        self._index.clear()
 
     def claim(
         self,

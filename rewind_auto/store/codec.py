@@ -9,7 +9,7 @@ import json
 import zlib
 from typing import Any
 
-from rewind_auto.core.model import Ending, Fault, Head, Headers, Recording, Step
+from rewind_auto.core.model import MAX_BODY, Ending, Fault, Head, Headers, Recording, Step
 
 # What nearly every step's details contain. Part of the format: a change needs a new schema version.
 _DICTIONARY = (
@@ -36,6 +36,7 @@ _DICTIONARY = (
     b'"alt-svc","h3=\\":443\\"; ma=86400"],"status":200,"reason":"OK","http":"HTTP/1.1","wire":true}}'
 )
 _PACK_FROM = 1024  # bytes
+_LARGEST_DOC = 64 << 20  # bytes
 # Details are small: a window of 4 KB, and a compressor that has read the dictionary already, to be copied.
 # A full one spends three times as long on clearing its memory as on the data.
 _DOC_WINDOW = 12
@@ -53,8 +54,21 @@ def pack(data: bytes) -> tuple[int, bytes]:
 
 
 def unpack(packed: int, data: bytes) -> bytes:
-    """The inverse of `pack`."""
-    return zlib.decompress(data) if packed else data
+    """The inverse of `pack`.
+
+    Raises:
+        ValueError: it would be larger than anything that is recorded.
+        zlib.error: the bytes are damaged.
+    """
+    return _inflated(zlib.decompressobj(), data, MAX_BODY) if packed else data
+
+
+def _inflated(decompressor: Any, data: bytes, most: int) -> bytes:
+    """What was compressed, whole: a few kilobytes can stand for gigabytes."""
+    raw: bytes = decompressor.decompress(data, most)
+    if decompressor.unconsumed_tail or not decompressor.eof:
+        raise ValueError("it is cut off, or larger than what is ever recorded")
+    return raw
 
 
 def dump_doc(step: Step, recording: Recording | None) -> bytes:
@@ -80,17 +94,23 @@ def dump_doc(step: Step, recording: Recording | None) -> bytes:
     }
     doc = {key: value for key, value in doc.items() if value or (value == 0 and value is not False)}
     if recording is not None:
-        doc["exchange"] = _dump_exchange(recording)
+        doc["exchange"] = dump_exchange(recording)
+    return encode_doc(doc)
+
+
+def encode_doc(doc: dict[str, Any], *, plain: bool = False) -> bytes:
+    """What `load_doc` reads; ``plain``: as that of a hit, too little to be worth compressing."""
+    raw = _encode(doc).encode("utf-8", "surrogatepass")
+    if plain:
+        return b"{" + raw
     compressor = _compressor.copy()
-    return compressor.compress(_encode(doc).encode("utf-8", "surrogatepass")) + compressor.flush()
+    return compressor.compress(raw) + compressor.flush()
 
 
 def dump_hit(step: Step) -> bytes:
-    """Details of a hit: only what is its own, too little to be worth compressing."""
+    """Details of a hit: only what is its own."""
     own = {"library": step.library, "call_site": step.call_site, "note": step.note, "detail": step.detail}
-    return b"{" + _encode({name: value for name, value in own.items() if value}).encode(
-        "utf-8", "surrogatepass"
-    )
+    return encode_doc({name: value for name, value in own.items() if value}, plain=True)
 
 
 def load_doc(data: bytes) -> dict[str, Any]:
@@ -104,10 +124,10 @@ def load_doc(data: bytes) -> dict[str, Any]:
         raw = (
             data[1:]
             if data[:1] == b"{"
-            else zlib.decompressobj(-_DOC_WINDOW, zdict=_DICTIONARY).decompress(data)
+            else _inflated(zlib.decompressobj(-_DOC_WINDOW, zdict=_DICTIONARY), data, _LARGEST_DOC)
         )
         doc = json.loads(raw.decode("utf-8", "surrogatepass"))
-    except (zlib.error, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (zlib.error, ValueError) as error:
         raise ValueError(f"damaged step: {error}") from None
     if not isinstance(doc, dict):
         raise ValueError("damaged step: not an object")  # noqa: TRY004 - the data is wrong, not the caller
@@ -140,7 +160,8 @@ _FIELDS = (
 )
 
 
-def _dump_exchange(recording: Recording) -> dict[str, Any]:
+def dump_exchange(recording: Recording) -> dict[str, Any]:
+    """What of a step's details is of its exchange, as JSON values."""
     exchange: dict[str, Any] = {
         "request": _dump_headers(recording.request.headers),
         "head_us": recording.head_us,

@@ -1,7 +1,7 @@
 """One SQLite connection a process, and what keeps it safe in somebody else's process.
 
 Constraints: SQLite must not be used, nor even closed, across a fork, so it is closed before one. A call
-must not wait for another process's lock, so the busy time-out is zero and callers retry. A commit must
+must not wait for another process's lock, so the busy time-out is zero for it and callers retry. A commit must
 not wait for a disk, so checkpoints (the only fsync under ``synchronous=NORMAL``) run on a thread of
 their own; the process may be killed at any time and loses nothing, since the log is in the page cache.
 """
@@ -12,12 +12,15 @@ import os
 import sqlite3
 import threading
 import zlib
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from rewind_auto.core import guard
 from rewind_auto.core.errors import StoreBusyError, StoreError
-from rewind_auto.store import header
+from rewind_auto.store import header, shape
+from rewind_auto.store.identity import Identity
 from rewind_auto.store.schema import APPLICATION_ID, MIGRATIONS, SCHEMA, SCHEMA_VERSION
 
 _CHECKPOINT_EVERY = 1000  # write transactions; a log of some ten MB
@@ -33,16 +36,33 @@ class Connection:
     Args:
         path: the database file.
         create: whether a missing file is made.
+        patience: seconds to wait for another process.
+        forget: called before the file is opened: what is known of another one holds no more.
+
+    Attributes:
+        replaced: whether that has happened.
     """
 
-    def __init__(self, path: Path, *, create: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        create: bool = True,
+        patience: float = 0.0,
+        forget: Callable[[], None] = lambda: None,
+    ) -> None:
         self.path = path
+        self.replaced = False
         self._create = create
+        self._patience = patience
+        self._forget = forget
+        self._identity: Identity | None = None
         self._lock = threading.RLock()
         self._checkpoint_lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
         self._writes = 0
         self._checkpointing = False
+        self._held: list[Any] = []  # empty too where the hooks are registered while another thread forks
         self.reading = Reading(self)
         self.writing = Writing(self)
         if hasattr(os, "register_at_fork"):
@@ -63,9 +83,35 @@ class Connection:
                 raise
         return self._db
 
+    def current(self) -> sqlite3.Connection:
+        """The connection that was acquired, or one to the file that has come in the place of its file."""
+        db, identity = self._db, self._identity
+        assert db is not None
+        if identity is None or not identity.is_gone():
+            return db
+        self._db = None
+        with suppress(sqlite3.Error):
+            # It may have been moved away, whole: closing would leave out what is in the log still.
+            db.execute("PRAGMA synchronous=OFF")
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        db.close()
+        identity.forget()
+        self._db = self._connect()
+        return self._db
+
     def release(self) -> None:
         """Give the connection back."""
         self._lock.release()
+
+    @contextmanager
+    def impatient(self) -> Iterator[sqlite3.Connection]:
+        """`reading`, without waiting: for what is only done while nobody uses the store."""
+        with self.reading as db:
+            db.execute("PRAGMA busy_timeout=0")
+            try:
+                yield db
+            finally:
+                db.execute(f"PRAGMA busy_timeout={int(self._patience * 1000)}")
 
     def wrote(self) -> None:
         """Count a write transaction; now and then, start a checkpoint beside the program."""
@@ -91,6 +137,15 @@ class Connection:
                 self._checkpoint_lock.release()
 
     def _connect(self) -> sqlite3.Connection:
+        if self._identity is not None and self._identity.is_gone():
+            self._identity, self.replaced = None, True
+            guard.warn_once(
+                "replaced",
+                f"{self.path} was deleted or replaced: what was recorded before is not in the new file",
+            )
+            with _checking:
+                _checked.discard(self.path)
+        self._forget()  # a new file can have the number of the one that was deleted
         _check(self.path)
         if not self.path.exists():
             if not self._create:
@@ -98,13 +153,18 @@ class Connection:
             _make(self.path)
         # Not by `sqlite3.connect`: tracers replace it, and would have our queries among the program's spans.
         db = sqlite3.Connection(
-            self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=128
+            self.path,
+            timeout=self._patience,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=128,
         )
         try:
             _prepare(db, self.path)
         except BaseException:
             db.close()
             raise
+        self._identity = Identity(self.path)
         return db
 
     def _checkpoint(self) -> None:
@@ -140,7 +200,8 @@ class Connection:
             self._db = None
 
     def _after_fork(self) -> None:
-        for lock in self._held:
+        held, self._held = self._held, []
+        for lock in held:
             lock.release()
 
     def _after_fork_in_child(self) -> None:
@@ -156,6 +217,8 @@ _abandoned: list[sqlite3.Connection] = []
 
 _checked: set[Path] = set()
 _checking = threading.Lock()
+if hasattr(os, "register_at_fork"):  # whoever holds it is not in the child
+    os.register_at_fork(after_in_child=_checking._at_fork_reinit)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def _check(path: Path) -> None:
@@ -174,7 +237,9 @@ def _make(path: Path) -> None:
     """Create an empty file that only its owner can read; SQLite gives its log the same mode."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        # A link of this user's was looked at; one that comes in between is not followed.
+        flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
+        os.close(os.open(os.path.realpath(path), flags, 0o600))
     except OSError as error:
         raise StoreError(f"cannot create the store {path}: {error.strerror or error}") from None
 
@@ -185,6 +250,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA wal_autocheckpoint=0")
     db.execute("PRAGMA cache_size=-8000")  # KB; the default of 2 MB is outgrown by a few thousand steps
     if _recognise(db, path):
+        shape.check(db, path)
         if db.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION:
             _migrate(db)
         return
@@ -203,6 +269,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
             db.execute("ROLLBACK")
         raise
     db.execute("PRAGMA journal_mode=WAL")
+    db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # makes the log, which `Identity` looks for
 
 
 def _migrate(db: sqlite3.Connection) -> None:
@@ -248,11 +315,15 @@ def _translated(error: BaseException, path: Path) -> StoreError:
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreBusyError(f"{path} is locked by another process")
     said = " ".join(str(error).split())
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CANTOPEN and not os.access(
+        path.parent, os.W_OK
+    ):
+        said += ": its directory cannot be written to, which is needed even to read it"
     return StoreError(f"{path}: {said}" if isinstance(error, sqlite3.Error) else f"{path} is damaged: {said}")
 
 
 # What comes of bytes that are not those written: SQLite itself notices damage to its own structures only.
-_DAMAGE = (ValueError, TypeError, KeyError, RecursionError, zlib.error)
+_DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, zlib.error)
 
 
 class Reading:
@@ -288,8 +359,9 @@ class Writing(Reading):
     """
 
     def __enter__(self) -> sqlite3.Connection:
-        db = super().__enter__()
+        super().__enter__()
         try:
+            db = self._connection.current()
             db.execute("BEGIN IMMEDIATE")
         except BaseException as error:
             super().__exit__(type(error), error, None)
@@ -299,15 +371,17 @@ class Writing(Reading):
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         db = self._db
-        if error is None:
-            try:
-                db.execute("COMMIT")
-            except sqlite3.Error as failure:
-                error = failure
-        if error is not None and db.in_transaction:
-            try:
-                db.execute("ROLLBACK")
-            except sqlite3.Error:  # closing undoes it too
-                self._connection.close()
-        self._connection.wrote()
-        super().__exit__(kind, error, trace)
+        try:
+            if error is None:
+                try:
+                    db.execute("COMMIT")
+                except (sqlite3.Error, MemoryError) as failure:
+                    error = failure
+            if error is not None and db.in_transaction:
+                try:
+                    db.execute("ROLLBACK")
+                except (sqlite3.Error, MemoryError):  # closing undoes it too
+                    self._connection.close()
+            self._connection.wrote()
+        finally:
+            super().__exit__(kind, error, trace)

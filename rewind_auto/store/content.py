@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from rewind_auto.core import redact
 from rewind_auto.core.canonical import digest
+from rewind_auto.core.model import MAX_BODY
 from rewind_auto.core.segments import Segmented, split
 from rewind_auto.store.codec import pack, unpack
 
@@ -37,7 +38,7 @@ class RequestContent:
 
     segmented: Segmented
     tail: Packed | None
-    secrets: tuple[bytes, ...]
+    secrets: tuple[bytes, ...] | None  # None: there are none in it, nor anything else to be taken out
 
 
 def prepare_request(body: bytes, secrets: tuple[bytes, ...]) -> RequestContent:
@@ -46,9 +47,12 @@ def prepare_request(body: bytes, secrets: tuple[bytes, ...]) -> RequestContent:
     Secrets are taken out of the tail here, and out of each segment when it is written for the first
     time: looking through a whole conversation at every call would cost more than all the rest.
     """
+    if redact.has_rules():  # of the user's, which may name what is cut here
+        body = redact.request_body(body, secrets)
+    clean = redact.was_seen(body)
     segmented = split(body)
-    tail = redact.request_body(segmented.tail, secrets)
-    return RequestContent(segmented, _pack(tail) if tail else None, secrets)
+    tail = segmented.tail if clean else redact.request_body(segmented.tail, secrets)
+    return RequestContent(segmented, _pack(tail) if tail else None, None if clean else secrets)
 
 
 def prepare_response(body: bytes) -> Packed | None:
@@ -64,7 +68,8 @@ def write_request(db: sqlite3.Connection, content: RequestContent) -> tuple[int 
     segments = content.segmented.segments
     known, parent = _longest_known(db, content.segmented)
     for segment in segments[known:]:
-        blob = write_blob(db, _pack(redact.request_body(segment.data, content.secrets)))
+        data = segment.data if content.secrets is None else redact.request_body(segment.data, content.secrets)
+        blob = write_blob(db, _pack(data))
         row = db.execute(
             "INSERT INTO nodes (digest, parent, blob) VALUES (?, ?, ?) RETURNING id",
             (segment.prefix, parent, blob),
@@ -126,6 +131,18 @@ def read_blob(db: sqlite3.Connection, blob: int | None) -> bytes:
     return unpack(row[0], row[1]) if row else b""
 
 
+def chain(db: sqlite3.Connection, prefix: int | None) -> list[int]:
+    """The blobs of a prefix, from its beginning on."""
+    found: list[int] = []
+    while prefix is not None:
+        row = db.execute("SELECT parent, blob FROM nodes WHERE id = ?", (prefix,)).fetchone()
+        if row is None:
+            break
+        found.append(row[1])
+        prefix = row[0] if row[0] is None or row[0] < prefix else None  # a damaged chain ends all the same
+    return found[::-1]
+
+
 def read_request(db: sqlite3.Connection, prefix: int | None, tail: int | None) -> bytes:
     """A request body, put together again."""
     if prefix is None:
@@ -142,5 +159,11 @@ def read_request(db: sqlite3.Connection, prefix: int | None, tail: int | None) -
         ORDER BY chain.depth DESC
         """,
         (prefix,),
-    ).fetchall()
-    return b"".join(unpack(packed, data) for packed, data in rows) + read_blob(db, tail)
+    )
+    parts, left = [], MAX_BODY
+    for packed, data in rows:
+        parts.append(unpack(packed, data))
+        left -= len(parts[-1])
+        if left < 0:  # one blob may stand in a chain again and again
+            raise ValueError("a body is larger than what is ever recorded")
+    return b"".join(parts) + read_blob(db, tail)

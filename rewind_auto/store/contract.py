@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rewind_auto.core.cut import Timing
 from rewind_auto.core.model import Fingerprint, Match, Recording, Request, Session, Step
+
+if TYPE_CHECKING:
+    from rewind_auto.store.scrubbing import Scrubbed
 
 
 @dataclass(slots=True)
@@ -69,10 +72,18 @@ class Store(Protocol):
     """Keeps sessions, their steps and recordings."""
 
     def begin(self, session: Session) -> None:
-        """Make the session known. Does nothing if it already is: all processes of a run call this."""
+        """Make the session known; all processes of a run call this.
+
+        While the process ``session.pid`` lives, its status is "running". When that one is gone and has not
+        called `finish`, it is "interrupted" if it was among the processes that called this. Else only its
+        children did, and it is "interrupted" if a step was reserved that never became whole, or "completed".
+        """
 
     def finish(self, session_id: str, status: str) -> None:
-        """Note that a session ended. The latest call wins."""
+        """Note that a session ended. The latest call wins, but what diverged stays "diverged".
+
+        ``status`` "running": only a child of the process ``session.pid`` did.
+        """
 
     def reserve(self, session_id: str) -> int:
         """Take the session's next step number, across all its processes. The step stays invisible."""
@@ -193,6 +204,16 @@ class Store(Protocol):
         What depends on them is left with holes: see `dependencies`. May hold writers up while it goes on: a
         second for some ten thousand steps.
         """
+
+    def scrub(self, session_id: str, *, after: int = 0, dry_run: bool = False) -> Scrubbed:
+        """Redact the next steps of a session, those after step ``after``, by the rules of today.
+
+        As many as writers can wait for. What they share with other sessions is redacted there too;
+        fingerprints stay. With ``dry_run`` nothing is changed.
+        """
+
+    def erase(self) -> bool:
+        """Leave nothing of what was redacted or removed in the file. False: somebody is using the store."""
 
     def used_bytes(self) -> int:
         """Bytes that hold something: what a removal makes less at once, and the file after `shrink`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from rewind_auto.core.model import Session
 from rewind_auto.store import reading
 from rewind_auto.store.connection import Connection
 
@@ -15,12 +16,18 @@ class StoreFile:
     Args:
         path: of the file.
         create: whether a missing file is made.
+        patience: seconds to wait for another process.
     """
 
-    def __init__(self, path: Path, *, create: bool = True) -> None:
+    def __init__(self, path: Path, *, create: bool = True, patience: float = 0.0) -> None:
         self.path = path
-        self._connection = Connection(path, create=create)
+        self._connection = Connection(path, create=create, patience=patience, forget=self._forget)
         self._keys: dict[str, int] = {}
+        self._begun: dict[str, Session] = {}  # by this process, and not finished
+
+    def _forget(self) -> None:
+        """There is another file at the path now."""
+        self._keys.clear()
 
     def close(self) -> None:
         """See `Store.close`."""

@@ -10,6 +10,7 @@ import os
 import stat
 
 from rewind_auto.core.errors import StoreError
+from rewind_auto.store import ownership
 from rewind_auto.store.schema import APPLICATION_ID, SCHEMA_VERSION
 
 _MAGIC = b"SQLite format 3\0"
@@ -25,6 +26,7 @@ def check(path: str) -> None:
         StoreError: anything else. The file is left untouched.
     """
     try:
+        ownership.check(path)
         status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
             raise StoreError(f"{path} is a directory, not a store")

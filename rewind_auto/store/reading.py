@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rewind_auto.core import trace_id
+from rewind_auto.core import trace_id, valid
 from rewind_auto.core.cut import Timing
 from rewind_auto.core.errors import StoreError, UnknownReferenceError
 from rewind_auto.core.model import (
@@ -27,6 +27,7 @@ from rewind_auto.store import codec, content
 from rewind_auto.store.contract import Verdict
 
 SERVABLE = "('record', 'miss', 'hit')"
+CHILDREN = "children"  # status of a session that runs, but not, or not yet, in the process that will end it
 
 _SHORTEST_PREFIX = 4
 _STEP = (
@@ -85,7 +86,7 @@ def _one(
     if row is None:
         return None
     counts = db.execute(f"{_COUNTS} AND session = ? GROUP BY decision", row[:1]).fetchall()
-    return _session(row, {decision: number for _, decision, number in counts})
+    return _session(db, row, {decision: number for _, decision, number in counts})
 
 
 _KEY = "SELECT id FROM sessions WHERE uid = ?"
@@ -102,13 +103,13 @@ def sessions(db: sqlite3.Connection) -> list[Session]:
     for key, decision, number in db.execute(f"{_COUNTS} GROUP BY session, decision"):
         counts.setdefault(key, {})[decision] = number
     rows = db.execute(f"{_SESSIONS} ORDER BY id DESC").fetchall()
-    return [_session(row, counts.get(row[0], {})) for row in rows]
+    return [_session(db, row, counts.get(row[0], {})) for row in rows]
 
 
 def inner(db: sqlite3.Connection, session_id: str) -> list[Session]:
     """The sessions inside one, in the order of their beginning."""
     rows = db.execute(f"{_SESSIONS} WHERE outer = ? ORDER BY id", (session_id,)).fetchall()
-    return [_session(row, {}) for row in rows]
+    return [_session(db, row, {}) for row in rows]
 
 
 def verdict(db: sqlite3.Connection, session_id: str, key: int) -> Verdict:
@@ -119,6 +120,8 @@ def verdict(db: sqlite3.Connection, session_id: str, key: int) -> Verdict:
     found.drifted += [step for step in own if step.match is Match.ALIGNED]
     (parent,) = db.execute("SELECT parent FROM sessions WHERE id = ?", (key,)).fetchone()
     source = db.execute(_KEY, (parent,)).fetchone()
+    if parent and not source:  # what is removed leaves a row behind: this is another file
+        raise StoreError("the session that was replayed is not in the store any more")
     if source:
         found.unused += unused(db, key, source[0], parent)
     ours = inner(db, session_id)
@@ -144,30 +147,68 @@ def _all_of(db: sqlite3.Connection, session_id: str) -> list[Step]:
     ]
 
 
-def _session(row: tuple[Any, ...], decisions: dict[str, int]) -> Session:
-    _, uid, name, mode, status, parent, fork_step, outer, started_at, ended_at, command, pid, mark, hosts = (
-        row
+def _session(db: sqlite3.Connection, row: tuple[Any, ...], decisions: dict[str, int]) -> Session:
+    (
+        key,
+        uid,
+        name,
+        mode,
+        status,
+        parent,
+        fork_step,
+        outer,
+        started_at,
+        ended_at,
+        command,
+        pid,
+        mark,
+        hosts,
+    ) = row
+    listed = valid.object_of(json.loads(hosts or "{}"))
+    if status in ("running", CHILDREN):
+        if _alive(pid, mark):
+            status, ended_at = "running", None
+        elif status == "running" or _cut_off(db, key):
+            status = "interrupted"
+        else:
+            status, ended_at = "completed", ended_at or _last_call(db, key)
+    return valid.session(
+        Session(
+            id=uid,
+            name=name,
+            mode=Mode(mode),
+            status=status,
+            parent=parent,
+            fork_step=fork_step,
+            outer=outer,
+            started_at=started_at,
+            ended_at=ended_at,
+            command=tuple(json.loads(command)),
+            llm_hosts=tuple(listed.get("llm", ())),
+            tool_hosts=tuple(listed.get("tools", ())),
+            session_by=listed.get("by", ""),
+            pid=pid,
+            steps=sum(decisions.values()),
+            decisions=decisions,
+        )
     )
-    listed = json.loads(hosts or "{}")
-    if status == "running" and not _alive(pid, mark):
-        status = "interrupted" if ended_at is None else "completed"
-    return Session(
-        id=uid,
-        name=name,
-        mode=Mode(mode),
-        status=status,
-        parent=parent,
-        fork_step=fork_step,
-        outer=outer,
-        started_at=started_at,
-        ended_at=ended_at,
-        command=tuple(json.loads(command)),
-        llm_hosts=tuple(listed.get("llm", ())),
-        tool_hosts=tuple(listed.get("tools", ())),
-        pid=pid,
-        steps=sum(decisions.values()),
-        decisions=decisions,
-    )
+
+
+def _cut_off(db: sqlite3.Connection, key: int) -> bool:
+    """Whether a call never came to its end: the one thing that tells of a process that was killed.
+
+    Children of servers and pools end as they do every day by ``os._exit``, or by a signal that they send
+    themselves once they have shut down: they say no more than those that are killed.
+    """
+    query = "SELECT EXISTS (SELECT 1 FROM steps WHERE session = ? AND whole = 0)"
+    return bool(db.execute(query, (key,)).fetchone()[0])
+
+
+def _last_call(db: sqlite3.Connection, key: int) -> float | None:
+    """When the last call of a session began."""
+    query = "SELECT started_at FROM steps WHERE session = ? ORDER BY step DESC LIMIT 1"
+    found = db.execute(query, (key,)).fetchone()
+    return found[0] if found else None
 
 
 def process_mark(pid: int) -> str:
@@ -224,7 +265,7 @@ def _step(db: sqlite3.Connection, session_id: str, row: tuple[Any, ...], uids: d
         step.fingerprint = Fingerprint(row[9], row[10])
     step.started_at, step.trace_id, step.span_id = row[11], row[12], row[13]
     step.inside = row[18]
-    return codec.fill(step, codec.load_doc(row[17]))
+    return valid.step(codec.fill(step, codec.load_doc(row[17])))
 
 
 def recording(db: sqlite3.Connection, key: int, number: int) -> Recording | None:
@@ -247,7 +288,7 @@ def _recording(db: sqlite3.Connection, row: tuple[Any, ...]) -> Recording | None
     body = content.read_request(db, row[14], row[15])
     request = Request(doc.get("method", ""), doc.get("url", ""), headers, body, doc.get("library", ""))
     kept = Recording(request, codec.load_head(doc), content.read_blob(db, row[16]))
-    return codec.complete_recording(kept, doc)
+    return valid.recording(codec.complete_recording(kept, doc))
 
 
 class Served(NamedTuple):

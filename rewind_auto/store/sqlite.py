@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from rewind_auto.core.errors import StoreBusyError
 from rewind_auto.core.model import Recording, Session, Step
-from rewind_auto.store import reading, removing, totals
+from rewind_auto.store import reading, removing, scrubbing, totals
 from rewind_auto.store.claims import Claims
 from rewind_auto.store.contract import Use, Uses, Verdict
+from rewind_auto.store.scrubbing import Scrubbed
 from rewind_auto.store.writing import Writer
 
 
@@ -74,9 +75,24 @@ class SqliteStore(Writer, Claims):
         with self._connection.reading as db:
             return removing.used_bytes(db)
 
+    def scrub(self, session_id: str, *, after: int = 0, dry_run: bool = False) -> Scrubbed:
+        with self._connection.reading as db:
+            found = scrubbing.look(db, self._must(db, session_id), after)
+        if found.changes and not dry_run:
+            with self._connection.writing as db:
+                scrubbing.apply(db, found.changes)
+        return found
+
+    def erase(self) -> bool:
+        try:
+            with self._connection.impatient() as db:
+                return scrubbing.erase(db)
+        except StoreBusyError:
+            return False
+
     def shrink(self) -> bool:
         try:
-            with self._connection.reading as db:
+            with self._connection.impatient() as db:
                 db.execute("VACUUM")
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except StoreBusyError:

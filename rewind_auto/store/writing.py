@@ -25,11 +25,21 @@ class Writer(StoreFile):
     """The part of `rewind_auto.store.contract.Store` that writes what a program does."""
 
     def begin(self, session: Session) -> None:
+        if (
+            session.mode is not Mode.REPLAY
+        ):  # the verdict on a replay is in the file that it began in, or nowhere
+            self._begun[session.id] = session
+        own = session.pid in (0, os.getpid())
         with self._connection.reading as db:
-            if self._key(db, session.id) is not None:
-                return
-        with self._connection.writing as db:
-            self._begin(db, session)
+            found = db.execute("SELECT status FROM sessions WHERE uid = ?", (session.id,)).fetchone()
+        if found is None or (own and found[0] == reading.CHILDREN):
+            with self._connection.writing as db:
+                self._begin(db, session)
+                if own:  # else its children were first
+                    db.execute(
+                        "UPDATE sessions SET status = 'running' WHERE uid = ? AND status = ?",
+                        (session.id, reading.CHILDREN),
+                    )
 
     def _begin(self, db: sqlite3.Connection, session: Session) -> None:
         db.execute(
@@ -39,9 +49,10 @@ class Writer(StoreFile):
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 session.id,
-                session.name.encode("utf-8", "replace").decode(),  # a script may be called anything
+                # A script may be called anything.
+                redact.text(session.name).encode("utf-8", "replace").decode(),
                 session.mode.value,
-                "running",
+                "running" if session.pid in (0, os.getpid()) else reading.CHILDREN,
                 session.parent,
                 session.fork_step,
                 session.outer,
@@ -49,15 +60,23 @@ class Writer(StoreFile):
                 json.dumps(redact.command(session.command)),
                 session.pid or os.getpid(),
                 reading.process_mark(session.pid or os.getpid()),
-                json.dumps({"llm": session.llm_hosts, "tools": session.tool_hosts}),
+                json.dumps({"llm": session.llm_hosts, "tools": session.tool_hosts, "by": session.session_by}),
             ),
         )
 
+    def _must(self, db: sqlite3.Connection, session_id: str) -> int:
+        if self._key(db, session_id) is None and session_id in self._begun:
+            self._connection.replaced = True
+            self._begin(db, self._begun[session_id])
+        return super()._must(db, session_id)
+
     def finish(self, session_id: str, status: str) -> None:
+        self._begun.pop(session_id, None)
         with self._connection.writing as db:
             db.execute(
-                "UPDATE sessions SET status = ?, ended_at = ? WHERE uid = ?",
-                (status, time.time(), session_id),
+                "UPDATE sessions SET ended_at = ?1, status ="
+                " CASE WHEN status = 'diverged' OR ?2 = 'running' THEN status ELSE ?2 END WHERE uid = ?3",
+                (time.time(), status, session_id),
             )
 
     def reserve(self, session_id: str) -> int:
@@ -88,13 +107,11 @@ class Writer(StoreFile):
         values = _columns(step)
         request = response = None
         secrets: tuple[bytes, ...] = ()
-        step.url = redact.url(step.url)
         if recording is not None:
             recording, secrets = redact.recording(recording, body=False)
             request = content.prepare_request(recording.request.body, secrets)
             response = content.prepare_response(recording.body)
-        step.error = step.error and redact.text(step.error, secrets)
-        step.note = step.note and redact.text(step.note, secrets)
+        redact.step(step, secrets)
         hit = step.decision is Decision.HIT and recording is None
         values["doc"] = dump_hit(step) if hit else dump_doc(step, recording)
         return values, request, response
@@ -112,7 +129,10 @@ class Writer(StoreFile):
             values["request_prefix"], values["request_tail"] = content.write_request(db, request)
         values["response"] = content.write_blob(db, response)
         values["session"], values["step"] = key, number
-        db.execute(_COMPLETE, values)
+        done = db.execute(_COMPLETE, values)
+        if not done.rowcount and self._connection.replaced:  # it was numbered in the file that was there
+            db.execute("INSERT OR IGNORE INTO steps (session, step) VALUES (?, ?)", (key, number))
+            db.execute(_COMPLETE, values)
 
     def restore(self, session: Session, steps: Iterable[tuple[Step, Recording | None]]) -> bool:
         prepared = [(step, self._prepared(step, recording)) for step, recording in steps]

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from rewind_auto.core import guard
+from rewind_auto.core.loading import importing
 from rewind_auto.telemetry import content
 from rewind_auto.telemetry.content import ContentSource
 from rewind_auto.telemetry.provider import TracerSource
@@ -127,7 +128,8 @@ class Tracing:
             return None
         try:
             if self._started is None:
-                from rewind_auto.telemetry.call_span import started
+                with importing:
+                    from rewind_auto.telemetry.call_span import started
 
                 self._started = started
             # A private span must not become visible to the program's own instrumentation, which would

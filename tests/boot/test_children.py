@@ -1,4 +1,4 @@
-"""The ways a program can be started, and can start others: the agent is in all of them, in one session."""
+"""What a program starts: the agent is in all of it, in one session. Their calls: tests/launch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import zipapp
 from pathlib import Path
 
 import pytest
@@ -20,41 +19,13 @@ SHOW = (
 
 @pytest.fixture
 def show(tmp_path: Path) -> None:
-    """A script and a package of that line."""
+    """A script of that line."""
     (tmp_path / "show.py").write_text(SHOW)
-    (tmp_path / "pkg").mkdir()
-    (tmp_path / "pkg" / "__main__.py").write_text(SHOW)
 
 
 def lines(done: subprocess.CompletedProcess[str]) -> list[str]:
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
-
-
-@pytest.mark.usefixtures("show")
-class TestStarted:
-    def test_as_a_script(self, run) -> None:
-        assert lines(run("show.py", REWIND_SESSION_ID="s")) == ["True s"]
-
-    def test_as_a_module(self, run) -> None:
-        assert lines(run("-m", "pkg", REWIND_SESSION_ID="s")) == ["True s"]
-
-    def test_from_stdin(self, run) -> None:
-        assert lines(run("-", stdin=SHOW, REWIND_SESSION_ID="s")) == ["True s"]
-        assert lines(run(stdin=SHOW, REWIND_SESSION_ID="s")) == ["True s"]
-
-    def test_as_a_zip_application(self, run, tmp_path: Path) -> None:
-        zipapp.create_archive(tmp_path / "pkg", tmp_path / "app.pyz")
-        assert lines(run("app.pyz", REWIND_SESSION_ID="s")) == ["True s"]
-
-    def test_as_a_console_script(self, run, tmp_path: Path) -> None:
-        script = tmp_path / "tool"
-        script.write_text(f"#!{sys.executable}\n{SHOW}\n")
-        script.chmod(0o755)
-        done = run(
-            "-c", f"import subprocess; subprocess.run([{str(script)!r}], check=True)", REWIND_SESSION_ID="s"
-        )
-        assert lines(done) == ["True s"]
 
 
 class TestChildren:

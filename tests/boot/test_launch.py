@@ -73,6 +73,8 @@ def test_environment_sets_and_removes() -> None:
         ("/usr/local/bin/uvicorn app:app", "uvicorn"),
         ("bash x.sh", "bash"),
         ("pypy3 x.py", "x"),
+        ("env A=b python agent.py", "agent"),
+        ("env", "env"),
     ],
 )
 def test_default_name(command: str, name: str) -> None:
@@ -96,6 +98,48 @@ def test_switches_that_keep_the_agent_out(command: str, ignores: bool) -> None:
     python = launch.python_command(command.split())
     assert python is not None
     assert python.ignores_environment is ignores
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("python x.py", None),
+        ("bash -E x.sh", None),
+        ("no-such-command", None),
+        ("python -I x.py", "python -I ignores the environment"),
+        ("env python x.py", None),
+        ("env", None),
+        ("env A=b -u HOME python -E x.py", "python -E ignores the environment"),
+        ("env -i python x.py", "env takes PYTHONPATH away"),
+        ("/usr/bin/env - A=b make", "/usr/bin/env takes PYTHONPATH away"),
+        ("env -uPYTHONPATH x", "env takes PYTHONPATH away"),
+        ("env --unset=PYTHONPATH x", "env takes PYTHONPATH away"),
+        ("env -u PYTHONPATH x", "env takes PYTHONPATH away"),
+        ("env -u OTHER x", None),
+        ("env PYTHONPATH=lib x", "env takes PYTHONPATH away"),
+        ("env A=b env --ignore-environment x", "env takes PYTHONPATH away"),
+        ("python x.py env -i", None),
+        ("./isolated", "/usr/bin/python3 -I ignores the environment"),
+        ("isolated", "/usr/bin/python3 -I ignores the environment"),
+        ("env isolated", "/usr/bin/python3 -I ignores the environment"),
+        ("./split -I", "python3 -uE ignores the environment"),
+        ("./plain -I", None),
+        ("./empty", None),
+    ],
+)
+def test_what_keeps_the_agent_out(command: str, reason: str | None, tmp_path, monkeypatch) -> None:
+    lines = {
+        "isolated": "#!/usr/bin/python3 -I",
+        "split": "#!/usr/bin/env -S python3 -uE",
+        "plain": "#!/bin/sh -E",
+        "empty": "",
+    }
+    for name, line in lines.items():
+        (tmp_path / name).write_text(line)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = launch.left_out(command.split())
+    assert (found and found.reason) == reason
 
 
 def test_other_commands_are_not_python() -> None:

@@ -10,7 +10,8 @@ import venv
 from pathlib import Path
 
 import pytest
-from boot_children import ARMED, older_python
+from boot_children import ARMED
+from interpreters import python
 
 from rewind_auto.boot.launch import inject_dir
 
@@ -248,12 +249,12 @@ class TestAbsent:
 
     @pytest.mark.parametrize("version", ["3.6", "3.8", "3.10"])
     def test_old_python_is_named(self, run, version: str) -> None:
-        python = older_python(version)
-        done = run("-c", "print('on')", python=python)
+        older = python(version)
+        done = run("-c", "print('on')", python=older)
         assert (done.returncode, done.stdout) == (0, "on\n")
         assert "needs Python 3.11 or newer" in done.stderr
         assert f"(Python {version})" in done.stderr
-        assert run("-c", "print('on')", python=python, REWIND_MODE="replay").returncode == 86
+        assert run("-c", "print('on')", python=older, REWIND_MODE="replay").returncode == 86
 
     @pytest.mark.parametrize(
         "body", ["raise SystemExit(3)", "raise KeyboardInterrupt", "import nowhere", "x = ("]

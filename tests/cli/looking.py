@@ -108,7 +108,14 @@ def fill(path: Path) -> None:
     """A session with every kind of step, and a replay of it that diverged."""
     with closing(open_store(str(path))) as store, patch("time.time", return_value=START + 3.5):
         store.begin(
-            Session(TRIP, "trip", started_at=START, command=("python", "my agent.py", "Lima"), pid=2**22 + 1)
+            Session(
+                TRIP,
+                "trip",
+                started_at=START,
+                command=("python", "my agent.py", "Lima"),
+                session_by="trace",
+                pid=2**22 + 1,
+            )
         )
         *others, last = steps()
         for made, kept in others:

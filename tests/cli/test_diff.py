@@ -125,3 +125,47 @@ def test_unknown_sessions(record, diff):
     done = diff("a", "nosuch")
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
+
+
+SESSIONS = """
+    import sys
+    import httpx2
+    import rewind_auto
+    for given in sys.argv[2:]:
+        name, *prompts = given.split(",")
+        with rewind_auto.session(name):
+            for prompt in prompts:
+                body = {"model": "m", "messages": [{"role": "user", "content": prompt}]}
+                httpx2.post(sys.argv[1], json=body)
+"""
+
+
+@pytest.fixture
+def record_sessions(rewind_run, provider, tmp_path):
+    (tmp_path / "sessions.py").write_text(textwrap.dedent(SESSIONS))
+
+    def start(name, *given):
+        command = (sys.executable, "sessions.py", f"{provider.url}/v1/chat/completions", *given)
+        done = rewind_run("--hosts", "127.0.0.1", "--name", name, *command)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    return start
+
+
+def test_sessions_inside(record_sessions, diff):
+    """With the one of the same name that asks most of the same."""
+    record_sessions("a", "chat,one,two", "chat,three,four", "gone,five")
+    record_sessions("b", "chat,three,4", "chat,one,two", "new,six")
+    said = json.loads(diff("a", "b", "--json").stdout)
+    states = [(step["step_a"], step["step_b"], step["state"]) for step in said["steps"]]
+    assert states == [
+        (1, 1, "same"), (2, 2, "same"), (1, 1, "same"), (2, 2, "changed"),
+        (1, None, "only_a"), (None, 1, "only_b"),
+    ]  # fmt: skip
+    assert said["first_divergence"] == 2
+    assert said["first_divergence_in"] == said["steps"][3]["session_a"]
+    assert len({step["session_a"] for step in said["steps"]}) == 4
+    shown = diff("a", "b").stdout
+    assert "3 of 6 calls are the same" in shown
+    assert "first difference: step 2 of chat" in shown
+    assert "the runs are the same" in diff("a", "a").stdout

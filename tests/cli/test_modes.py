@@ -50,6 +50,14 @@ def latest(store_path):
     return look
 
 
+def sessions(store_path):
+    store = open_store(str(store_path))
+    try:
+        return store.sessions()
+    finally:
+        store.close()
+
+
 def test_a_fork(run, latest):
     recorded = run("--name", "first")
     assert (recorded.returncode, recorded.stderr) == (0, "")
@@ -125,6 +133,8 @@ def test_a_program_s_own_sessions_count_in_the_verdict(rewind_run, provider, tmp
     done = rewind_run(*replay, "a")
     assert done.returncode == 86
     assert "1 recorded step never asked for" in done.stderr
+    inside = [session.id for session in sessions(store_path) if session.name == "b"][-1]
+    assert f"    step 1 of {inside[:8]}, a session inside: POST" in done.stderr
     done = rewind_run(*replay, "a", "b", "c")
     assert done.returncode == 86
     assert "has no session 'c'" in done.stderr

@@ -69,6 +69,7 @@ class TestEnvironment:
             "--hosts": "a.test,b.test:81",
             "--tools": "c.test",
             "--otlp": "http://c.test:4318",
+            "--redact": "ssn,/ACME-[0-9]{8}/",
         }
         words = [word for flag, value in flags.items() for word in (flag, value)]
         for args in (words, [f"{flag}={value}" for flag, value in flags.items()]):
@@ -302,6 +303,16 @@ class TestIsolatedPython:
         assert done.stdout == "on\n"
         assert "nothing is recorded" in done.stderr
         assert rewind_run("--off", PY, "-I", "-c", "print('on')").stderr == ""
+
+    def test_also_behind_env_and_a_scripts_first_line(self, rewind_run, tmp_path) -> None:
+        (tmp_path / "tool").write_text(f"#!{PY} -E\nprint('on')")
+        (tmp_path / "tool").chmod(0o755)
+        for command in (("./tool",), ("env", "-i", PY, "-c", "print('on')")):
+            done = rewind_run(*command)
+            assert (done.returncode, done.stdout) == (0, "on\n")
+            (line,) = done.stderr.splitlines()
+            assert line.endswith("so the agent will not be loaded: nothing is recorded")
+            assert "would not be loaded" in refused(rewind_run("--replay", "last", *command))
 
     def test_replaying_nothing_is_refused(self, rewind_run) -> None:
         assert "would not be loaded" in refused(rewind_run("--replay", "last", PY, "-E", "-c", "print('on')"))

@@ -91,6 +91,8 @@ def test_a_store_without_sessions(environ, store_path) -> None:
 
 def test_a_session_without_end(environ, store_path) -> None:
     begin(store_path, 1, command=("python", "a.py"))
+    with closing(open_store(str(store_path))) as store:
+        store.reserve("0" * 32)  # a call that the end of the program cut off
     (session,) = json.loads(printed(look(environ, "sessions", "--json")))
     assert session["status"] == "interrupted"
     assert session["ended_at"] is None

@@ -46,6 +46,7 @@ def test_whole_sessions(rewind_auto, store_path, other, tmp_path):
         assert told(rewind_auto, ref, "--store", other) == told(rewind_auto, ref)
     store, copy = open_store(str(store_path)), open_store(other)
     for uid in (TRIP, AGAIN):
+        assert copy.resolve(uid).session_by == store.resolve(uid).session_by
         for step in store.steps(uid):
             assert copy.recording(uid, step.step) == store.recording(uid, step.step)
     store.close()
@@ -182,6 +183,7 @@ def test_files_that_are_something_else(rewind_auto, tmp_path, text, says):
         ("session", {"started_at": 1e300}, "no time"),
         ("session", {"status": "removed"}, "no status"),
         ("session", {"llm_hosts": [":::"]}, "line 2"),
+        ("session", {"session_by": "the moon"}, "line 2"),
         ("step", {"url": "http://\ud800/"}, "line 3"),
         ("step", {"started_at": 1e300}, "no time"),
         ("step", {"usage": {"input_tokens": "many"}}, "no count"),

@@ -8,8 +8,9 @@ import time
 
 import anyio
 import pytest
-from servers import answer, chunked
+from servers import answer, chunked, head
 
+from rewind_auto import RewindReplayDivergenceError
 from rewind_auto.core.model import Decision
 
 BIG = [b"x" * 1000 + b"\n"] * 20
@@ -74,6 +75,42 @@ def test_calls_around_a_large_one(trial, server, driver):
 
     trial.record(scenario)
     assert [step.decision for step in trial.steps()] == [Decision.RECORD, Decision.BYPASS, Decision.RECORD]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_replay_says_that_a_request_is_too_large(trial, server, driver, streamed):
+    trial.options["max_body"] = 5000
+    server.on("/v1/x", answer(1))
+    content = (lambda: driver.upload(BIG)) if streamed else (lambda: b"".join(BIG))
+    scenario = asking(driver, server, content=content)
+    trial.record(scenario)
+    with pytest.raises(RewindReplayDivergenceError, match="request is larger than 5000 bytes"):
+        trial.replay(scenario, clean=False)
+
+
+def test_a_replay_says_that_an_answer_was_too_large(trial, server, driver):
+    trial.options["max_body"] = 5000
+    server.on("/v1/x", answer(1), chunked(BIG))
+
+    async def scenario():
+        return [await asking(driver, server, content=lambda n=n: b"%d" % n)() for n in range(2)]
+
+    trial.record(scenario)
+    with pytest.raises(
+        RewindReplayDivergenceError, match=r"recorded step 2 asked the same, .* larger than 5000 bytes"
+    ):
+        trial.replay(scenario, clean=False)
+
+
+def test_an_answer_in_very_many_pieces(trial, server, driver):
+    """A piece takes memory, however little is in it."""
+    if driver.library == "aiohttp":
+        pytest.skip("the library puts pieces together that come at once")
+    trial.options["max_body"] = 5000
+    events = b"".join(b"1\r\n%d\r\n" % (number % 10) for number in range(2000))
+    server.on("/v1/x", [head(200, [("Transfer-Encoding", "chunked")]), events, b"0\r\n\r\n"])
+    step = left_alone(trial, asking(driver, server, "raw", content=lambda: b"{}"))
+    assert step.note == "in too many pieces"
 
 
 @pytest.mark.parametrize("broken", ["a directory", "foreign", "not writable"])

@@ -42,6 +42,11 @@ def recording(url=URL, sent=(), body=b"", answer=b"", head=(), status=200, fault
             "Ocp-Apim-Subscription-Key",
             "x-functions-key",
             "x-litellm-api-key",
+            "x-litellm-key",
+            "x-portkey-virtual-key",
+            "Proxy-Authorization",
+            "x-ms-authorization-auxiliary",
+            "x-goog-authenticated-user-jwt",
         ),
         *("x-amz-security-token", "x-auth-token", "x-access-token", "X-Vault-Token", "Helicone-Auth", "jwt"),
         *(
@@ -145,6 +150,19 @@ def test_what_stays_of_a_header():
         ("https://h/x?X-Amz-Signature=K&X-Amz-Date=1", "https://h/x?X-Amz-Signature=[redacted]&X-Amz-Date=1"),
         ("https://h/x?subscription-key=K", "https://h/x?subscription-key=[redacted]"),
         ("https://h/x?a=sk-0123456789abcdef0123", "https://h/x?a=[redacted]"),
+        ("https://h/x#access_token=K&a=b", "https://h/x#access_token=[redacted]&a=b"),
+        ("https://u:p@h?key=K#token=K", "https://h?key=[redacted]#token=[redacted]"),
+        ("https://h/x?api%5Fkey=K&api%2Dkey=K", "https://h/x?api%5Fkey=[redacted]&api%2Dkey=[redacted]"),
+        (f"https://h/bot123456789:AA{'Ab1_-' * 7}/send", "https://h/bot[redacted]/send"),
+        (
+            f"https://hooks.slack.com/services/T012/B012/{'Ab1' * 8}",
+            "https://hooks.slack.com/services/[redacted]",
+        ),
+        (f"https://d.com/api/webhooks/{'123' * 6}/{'Ab1_' * 15}", "https://d.com/api/webhooks/[redacted]"),
+        (
+            "https://h/v1beta/auth?client_assertion=K&assertion=K",
+            "https://h/v1beta/auth?client_assertion=[redacted]&assertion=[redacted]",
+        ),
         *(
             (same, same)
             for same in ("https://h/x?pageToken=K&page_token=K&keys=1", "https://h/x?", "https://h", "")
@@ -184,6 +202,13 @@ KEYS = [
     "ABSKQmVkcm9ja0FQSUtleS0123456789abcdef+/0123456789==",
     "bedrock-api-key-YmVkcm9jay5hbWF6b25hd3MuY29tLz9BY3Rpb249Q2Fs=",
     "xoxb-0123456789-0123456789-abcdef",
+    "csk-0123456789abcdef0123456789abcdef",
+    "ek_0123456789abcdefABCDEFGH",
+    "tgp_v1_0123456789abcdefABCDEFGH",
+    "nvapi-0123456789abcdefABCDEFGH",
+    "dapi0123456789abcdef0123456789abcdef",
+    "sk_live_0123456789abcdefABCDEFGH",
+    "GOCSPX-0123456789abcdefABCDEFGH",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
 ]
 
@@ -283,12 +308,72 @@ def test_fields_that_hold_credentials(name):
     )
 
 
+PARTS = (
+    '--x\r\nContent-Disposition: form-data; name="api_key"\r\n\r\n%s\r\n--x\r\n'
+    'Content-Disposition: form-data; name="purpose"\r\n\r\nK\r\n--x--\r\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        # OAuth, as a form
+        (
+            "grant_type=password&password=K%21&client_secret=K&username=u&code=K",
+            "grant_type=password&password=[redacted]&client_secret=[redacted]&username=u&code=[redacted]",
+        ),
+        ("a=1&api_key=K\r\n", "a=1&api_key=[redacted]\r\n"),
+        ("code=print(1)&a=b", "code=print(1)&a=b"),
+        # a form in parts
+        (
+            PARTS % "K K",
+            PARTS % "[redacted]",
+        ),
+        # GraphQL, code, and other writings
+        (r'{"query":"mutation { login(password: \"K\", n: 1) { id } }"}',
+         r'{"query":"mutation { login(password: \"[redacted]\", n: 1) { id } }"}'),
+        ("{'password': 'K', 'a': 'b'}", "{'password': '[redacted]', 'a': 'b'}"),
+        ('client = OpenAI(api_key="K")', 'client = OpenAI(api_key="[redacted]")'),
+        ('{"CLIENT_SECRET":"K"}', '{"CLIENT_SECRET":"[redacted]"}'),
+        ('{"Access-Token":"K"}', '{"Access-Token":"[redacted]"}'),
+        ("see https://h/x?key=K&a=b, or", "see https://h/x?key=[redacted]&a=b, or"),
+        (r'{"u":"https://h/?a=b\u0026token=K"}', r'{"u":"https://h/?a=b\u0026token=[redacted]"}'),
+        ("postgres://me:K!!@db/x", "postgres://[redacted]@db/x"),
+        ('{"password":"cut off', '{"password":"[redacted]'),
+        # what is no secret
+        *((same, same) for same in (
+            "x(password=2)", "password = 1", "the key=value form", '{"valid_token":"abc"}', "a?monkey=K&b=K",
+            '{"properties":{"api_key":{"type":"string"}},"required":["api_key"]}', "https://h:8080/a@b",
+        )),
+    ],
+)  # fmt: skip
+def test_other_ways_of_writing_it(before, after):
+    assert redact.request_body(before.encode()).decode() == after
+    assert redact.request_body(after.encode()).decode() == after
+
+
+def test_a_quote_inside_a_secret_is_part_of_it():
+    for secret in (f'a"b{CANARY}', f"{CANARY}\\", f'\\"{CANARY}'):
+        body = json.dumps({"password": secret, "z": 1})
+        for _ in range(4):
+            clean = redact.request_body(body.encode()).decode()
+            assert CANARY not in clean
+            assert json.loads(clean)
+            body = json.dumps({"arguments": body})
+
+
 def test_many_quotes_cost_no_more_than_their_length():
     for body in (
         b'"' * 100_000,
         b'\\"' * 50_000 + b'api_key"',
         b'"api_key":"' + b"\\" * 99_999,
         b"sk-" * 33_000,
+        b'\\"api_key\\":\\"' * 6_000 + b'"' * 20_000,
+        b"password: '" * 10_000,
+        b"&key=" * 20_000,
+        b'form-data; name="api_key"\r\n\r\n' * 5_000,
+        b"://" * 33_000,
+        b"a=b&" * 25_000 + b" ",
     ):
         started = time.process_time()
         redact.request_body(body)
@@ -318,7 +403,7 @@ def test_credentials_quoted_back(sent, url):
         body=json.dumps({"note": said}).encode(),
         answer=said.encode(),
         head=headers(x_echo=said, location=f"{URL}?k={CANARY}", content_type="text/plain"),
-        fault=Fault("httpx2", "ProxyError", said, "body"),
+        fault=Fault("httpx2", "ProxyError", said, "body", {"group": [said, [{"args": said}]]}),
     )
     assert CANARY not in repr(kept)
     assert kept.body == said.replace(CANARY, "*" * len(CANARY)).encode()  # chunks keep their lengths
@@ -344,18 +429,51 @@ CODINGS = {
 }
 
 
+@pytest.mark.parametrize("status", [200, 401])
 @pytest.mark.parametrize("coding", CODINGS)
-def test_an_error_that_is_compressed(coding):
+def test_an_answer_that_is_compressed(coding, status):
     said = f'{{"error":"bad key {CANARY}"}}'.encode()
     kept = recording(
         sent=headers(authorization=f"Bearer {CANARY}"),
         answer=CODINGS[coding](said),
         head=((b"content-encoding", coding),),
-        status=401,
+        status=status,
     )
     clean = said.replace(CANARY.encode(), b"*" * len(CANARY))
     assert decode(kept.head, kept.body) == clean
     assert kept.cuts == ((len(kept.body), 7),)
+
+
+def test_a_compressed_stream_keeps_its_chunks():
+    pieces = [b"data: one\n\n", f"data: {CANARY}\n\n".encode(), b"data: [DONE]\n\n"]
+    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    sent = [packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH) for piece in pieces]
+    request = Request("POST", URL, headers(x_api_key=CANARY), b"")
+    cuts = tuple((len(piece), at) for at, piece in enumerate(sent))
+    kept, _ = redact.recording(
+        Recording(request, Head(200, headers(content_encoding="gzip")), b"".join(sent), cuts)
+    )
+    assert kept.body == b"".join(pieces).replace(CANARY.encode(), b"*" * len(CANARY))
+    assert (kept.cuts, kept.head.wire) == (tuple((len(piece), at) for at, piece in enumerate(pieces)), False)
+
+
+@pytest.mark.parametrize(
+    "issued",
+    [
+        {"access_token": CANARY, "token_type": "Bearer", "refresh_token": f"{CANARY}/+", "expires_in": 5},
+        {"id": "sess_1", "client_secret": {"value": f"ek_{CANARY}", "expires_at": 5}},
+        {"value": f"ek_{CANARY}", "expires_at": 5, "session": {"type": "realtime"}},
+        {"name": f"auth_tokens/{CANARY}", "expireTime": "2026"},
+        {"client_id": "a", "client_secret": CANARY},
+    ],
+)
+def test_answers_that_issue_credentials(issued):
+    """A replay has no use for them: they are sent in headers, which are not compared."""
+    answer = json.dumps(issued).encode()
+    kept = recording(answer=answer)
+    assert CANARY.encode() not in kept.body
+    assert len(kept.body) == len(answer)
+    assert json.loads(kept.body).keys() == issued.keys()
 
 
 def test_a_compressed_error_without_one_stays_as_it_was():

@@ -89,7 +89,7 @@ print(*sorted(one.stdout for one in children), sep="", end="")
     assert run(source, "--replay", "last") == recorded
 
 
-def test_040d913_workers_of_a_server_share_the_session_of_a_conversation(run, kept):
+def test_040d913_workers_of_a_server_share_the_session_of_a_conversation(run, server, kept):
     """And what carries no key, or an empty one, is in no conversation: it does not make one of its own."""
     source = """
 for _ in range(2):
@@ -98,8 +98,10 @@ ask("nobody")
 """
     run(source, "--name", "server", REWIND_SESSION_BY="header:x-chat")
     found = {session.name: (session.outer, len(steps)) for session, steps in kept()}
-    [server] = [session.id for session, _ in kept() if session.name == "server"]
-    assert found == {"server": (None, 3), "ann": (server, 2), "bob": (server, 2)}
+    [around] = [session.id for session, _ in kept() if session.name == "server"]
+    assert found == {"server": (None, 3), "ann": (around, 2), "bob": (around, 2)}
+    server.stop()
+    run(source, "--replay", "server")  # the recording says what its calls went by
 
 
 def test_171_a_part_of_the_variables_takes_nobodys_session(run, program, url, kept):

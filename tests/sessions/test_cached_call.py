@@ -8,7 +8,9 @@ import datetime as dt
 import decimal
 import enum
 import inspect
+import threading
 import typing
+from concurrent.futures import ThreadPoolExecutor
 
 import pydantic
 import pytest
@@ -169,6 +171,8 @@ def fail(kind: str) -> None:
         open("/nowhere/at/all")  # noqa: PTH123, SIM115
     if kind == "zero":
         1 / 0  # noqa: B018
+    if kind == "group":
+        raise ExceptionGroup("all", [CodedError("5"), ExceptionGroup("in it", [KeyError("gone")])])
     {}["absent"]
 
 
@@ -183,6 +187,35 @@ def test_an_exception_of_any_class(kind, kept):
 
     recorded = both(program, kept)
     assert recorded[0] in (CodedError, FileNotFoundError, ZeroDivisionError, KeyError)
+
+
+def test_an_exit(kept):
+    @cached_call
+    def leave():
+        ran.append("leave")
+        raise SystemExit(3)
+
+    def program():
+        with pytest.raises(SystemExit) as raised:
+            leave()
+        return raised.value.code
+
+    assert both(program, kept) == 3
+
+
+def test_a_group_of_exceptions(kept):
+    """As task groups raise them."""
+
+    def program():
+        with pytest.raises(ExceptionGroup) as raised:
+            fail("group")
+        coded, inner = raised.value.exceptions
+        assert isinstance(inner, ExceptionGroup)
+        return str(raised.value), type(coded), str(coded), str(inner), type(inner.exceptions[0])
+
+    assert both(program, kept) == (
+        "all (2 sub-exceptions)", CodedError, "code 5", "in it (1 sub-exception)", KeyError,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("fail", [False, True])
@@ -440,3 +473,46 @@ def test_wrong_use():
         cached_call(ttl="soon")
     with rewind_auto.session("recorded"), pytest.raises(TypeError):
         tool(1, unit="m", colour="red")
+
+
+def test_the_threads_that_a_function_starts_are_part_of_it(ask, server, kept):
+    """And its tasks; not what a thread does that outlives it, nor the next function in the same thread."""
+    done = threading.Event()
+    outliving = []
+
+    @cached_call
+    def pooled(text):
+        def late():
+            done.wait(10)
+            return ask("late")
+
+        with ThreadPoolExecutor(2) as pool:
+            said = list(pool.map(ask, [f"{text} one", f"{text} two"]))
+        outliving.append(ThreadPoolExecutor(1))
+        outliving.append(outliving[-1].submit(late))
+        return sorted(said)
+
+    rewind_auto.install(name="recorded")
+    try:
+        start = threading.Thread.start
+        said = pooled("a")
+        assert threading.Thread.start is start
+        done.set()
+        pool, late = outliving
+        late.result()
+        pool.submit(ask, "pooled").result()
+        pool.shutdown()
+    finally:
+        rewind_auto.uninstall()
+    steps = kept()["recorded"][1]
+    assert [(step.kind, step.inside) for step in steps] == [
+        ("tool", None), ("llm", 1), ("llm", 1), ("llm", None), ("llm", None),
+    ]  # fmt: skip
+    server.stop()
+    rewind_auto.install(mode="replay", source="recorded", name="again")
+    try:
+        assert pooled("a") == said
+        assert [ask("late")[0], ask("pooled")[0]] == ["3", "4"]
+    finally:
+        rewind_auto.uninstall()
+    assert len(outliving) == 2

@@ -323,6 +323,7 @@ def test_a_server_has_a_session_for_each_conversation(ask, server, kept, monkeyp
     for _, steps in sessions:
         assert len(steps) == 3
     server.stop()
+    monkeypatch.delenv("REWIND_SESSION_BY")  # the recording says
     with installed(mode="replay", source="server", name="again"):
         assert serve() == said
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 
 import making
 import pytest
+from backends import ENVIRON
 
 from rewind_auto.core.errors import UnknownReferenceError
 from rewind_auto.core.model import Decision, Mode, Session
@@ -71,15 +73,56 @@ def test_the_latest_end_counts(store, backend):
     assert store.resolve(uid).ended_at >= first.ended_at
 
 
-def test_a_session_whose_process_died_was_interrupted(store):
-    child = subprocess.Popen(["sleep", "60"])
-    uid = making.session(store, pid=child.pid)
-    assert store.resolve(uid).status == "running"
-    child.kill()
-    child.wait()
+_ROOT = """
+import os, sys
+from rewind_auto.core.model import Session
+from rewind_auto.store import open_store
+for uid in sys.stdin:
+    open_store(sys.argv[1]).begin(Session(uid.strip(), pid=os.getpid()))
+    print(flush=True)
+"""
+
+
+@pytest.mark.parametrize("first", ["itself", "child"])
+def test_a_session_whose_process_died_was_interrupted(store, backend, first):
+    """Whichever of its processes was the first to be seen, and whatever the others said at their end."""
+    command = [sys.executable, "-c", _ROOT, backend.location]
+    uid = "a" * 32
+    with subprocess.Popen(command, env=ENVIRON, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as root:
+        if first == "child":
+            making.session(store, id=uid, pid=root.pid)
+        root.stdin.write(f"{uid}\n".encode())
+        root.stdin.flush()
+        root.stdout.readline()
+        making.session(store, id=uid, pid=root.pid)
+        store.finish(uid, "running")
+        assert (store.resolve(uid).status, store.resolve(uid).ended_at) == ("running", None)
+        root.kill()
     assert store.resolve(uid).status == "interrupted"
-    store.finish(uid, "running")  # said by a child process that outlived the first one
-    assert store.resolve(uid).status == "completed"
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_a_session_of_children_alone_ends_with_their_parent(store, said):
+    """It says nothing at its end, and of them only some can. A call that was cut off tells."""
+    with subprocess.Popen(["sleep", "60"]) as root:
+        uid = making.session(store, pid=root.pid, started_at=50.0)
+        making.save(store, uid, started_at=100.0)
+        if said:
+            store.finish(uid, "running")
+        assert store.resolve(uid).status == "running"
+        root.kill()
+    found = store.resolve(uid)
+    assert (found.status, (found.ended_at or 0) > 100.0) == ("completed", said)
+    assert said or found.ended_at == 100.0
+    store.reserve(uid)
+    assert store.resolve(uid).status == "interrupted"
+
+
+def test_what_diverged_in_a_child_stays_so(store):
+    uid = making.session(store)
+    store.finish(uid, "diverged")
+    store.finish(uid, "completed")
+    assert store.resolve(uid).status == "diverged"
 
 
 def test_newest_first_with_counts(store):

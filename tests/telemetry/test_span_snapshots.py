@@ -72,8 +72,11 @@ class Scene:
         self.recorded: dict[tuple[str, int], ReadableSpan] = {}
 
     def run(self, mode: Mode, cases: dict[str, Acts]) -> Iterator[tuple[str, Case]]:
-        """One session, named after its mode, with a call for each case. A replay is of the recorded one."""
-        source = Mode.RECORD if mode is Mode.REPLAY else None
+        """One session, named after its mode, with a call for each case. A replay is of the recorded one.
+
+        So is a fork, at its second step.
+        """
+        source = {Mode.REPLAY: Mode.RECORD, Mode.FORK: f"{Mode.RECORD}@2"}.get(mode)
         driver = ProcessDriver(
             Settings(mode=mode, session_id=mode, session_name=mode, source=source, store=str(self.store))
         )
@@ -164,6 +167,7 @@ def spans(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> dict[str, Case]:
         changed.setenv(CAPTURE_VARIABLE, "SPAN_ONLY")
         found = dict(scene.run(Mode.CACHE, cached))
     found |= scene.run(Mode.RECORD, ends)
+    found |= scene.run(Mode.FORK, {"forked, hit": NOTHING, "forked": whole(exchange)})
     found |= scene.run(Mode.REPLAY, {**{f"{name}, hit": NOTHING for name in ends}, "blocked": NOTHING})
     return found
 
