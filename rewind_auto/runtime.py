@@ -44,7 +44,7 @@ _KEYED = 1000  # traces or conversations at once; one that comes again after tha
 _EXPORTER = b"OTel-OTLP-Exporter-Python"
 _INGEST = "/v1/traces/ingest"  # of OpenAI; openai-agents traces to there by default
 _EDGE = 64 * 1024  # bytes
-_EXIT = 2.0  # seconds at exit for what is still to be written
+_EXIT = 1.0  # seconds at exit for what is still to be written, after those of `telemetry.exits`
 
 
 class Runtime:
@@ -56,7 +56,7 @@ class Runtime:
         self.driver = driver
         redact.use(settings.redact)
         self.store = open_store(settings.store)
-        self.behind = Behind()
+        self.behind = Behind(self._outlast_exits)
         self.tracing = Tracing(settings.otlp, os.environ)
         self.canonicalizer = Canonicalizer(settings.ignore, host_class)
         self.patience = PATIENCE
@@ -180,6 +180,11 @@ class Runtime:
         )
         return Run(self, settings, session, outer=outer, named=bool(name))
 
+    def _outlast_exits(self) -> None:
+        from rewind_auto.telemetry.exits import PROCESS
+
+        PROCESS.add(self.behind)
+
     def _end_dropped(self) -> None:
         while self.dropped:
             self.dropped.popleft().let_go()
@@ -254,6 +259,8 @@ class Runtime:
             for served in list(self.served):
                 served.end()
             self.behind.flush(_EXIT)
+            if "rewind_auto.telemetry.exits" in sys.modules:
+                sys.modules["rewind_auto.telemetry.exits"].PROCESS.let_go([self.behind])
             self.tracing.close()
             for run in (*self._keyed.values(), self.run):
                 run.finish()

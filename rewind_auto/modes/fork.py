@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rewind_auto.calls import LiveCall, ServedCall
 from rewind_auto.core import guard
 from rewind_auto.core.cut import snapped
-from rewind_auto.core.errors import StoreError
+from rewind_auto.core.errors import StoreBusyError, StoreError
 from rewind_auto.core.model import Decision, Request, Session, Step
 from rewind_auto.core.seam import Pauses
 from rewind_auto.describe import Description
@@ -34,6 +34,7 @@ class Fork:
         self._around = around if isinstance(around, Fork) else None
         self._unused = 1  # every step of the source below this is used
         self._live = False  # nothing more is looked up
+        self._lost = False  # nor can it be: the store is held by somebody
         self._passed = False  # whether one line of work is past the cut
 
     def begin(self, request: Request, *, upgrade: bool) -> Pauses[LiveCall | ServedCall | None]:
@@ -59,18 +60,31 @@ class Fork:
 
     def join(self, request: Request, *, inside: bool = False) -> Pauses[None]:
         """Find the source and the cut, and make the session known, once. ``inside``: see `Source.find`."""
-        run = self._run
-        if run.joined:
+        run, around = self._run, self._around
+        if run.joined or self._lost:
             return
-        if self._around is not None:
-            yield from self._around.join(request, inside=True)
-        source = yield from self._source.find(request, inside=inside)
-        if source is None:
-            self._live = True
-        else:
-            self._place_cut(source)
-            run.session.fork_step = self._cut
-        yield from run.runtime.patiently(run.join, REPLAY_PATIENCE)
+        try:
+            if around is not None:
+                yield from around.join(request, inside=True)
+                if around._lost:  # noqa: SLF001 - of the same class
+                    self._lost = self._live = True
+                    return
+            source = yield from self._source.find(request, inside=inside)
+            if source is None:
+                self._live = True
+            else:
+                self._place_cut(source)
+                run.session.fork_step = self._cut
+            yield from run.runtime.patiently(run.join, REPLAY_PATIENCE)
+        except StoreBusyError as error:
+            self._lose(error)
+
+    def _lose(self, error: StoreError) -> None:
+        """Go on live. Every call would wait as long again for a store that somebody holds."""
+        source = self._source.session
+        self._lost = self._live = True
+        what = source.name if source is not None else "the recording"
+        guard.warn_once("fork", f"fork: nothing more is served from {what}: {error}")
 
     def _place_cut(self, source: Session) -> None:
         outer = self._run.outer
@@ -105,7 +119,7 @@ class Fork:
                 self._unused = unused
             served = yield from self._source.claim(step, request, description, before=self._cut)
         except StoreError as error:
-            guard.warn_once("fork", f"fork: nothing more is served from {source.name}: {error}")
+            self._lose(error)
             served = None
         if served is None:
             step.decision = Decision.MISS

@@ -17,9 +17,14 @@ _MOST = 10_000  # writes kept
 
 
 class Behind:
-    """A queue of write attempts and the thread that sees to them, while there are any."""
+    """A queue of write attempts and the thread that sees to them, while there are any.
 
-    def __init__(self) -> None:
+    Args:
+        waits: told that something waits: no exit handler runs in a process that ends by ``os._exit``.
+    """
+
+    def __init__(self, waits: Callable[[], None] = lambda: None) -> None:
+        self._waits = waits
         self._reset()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._reset)  # they are the parent's to write
@@ -43,17 +48,35 @@ class Behind:
                     self._running = True
                 except RuntimeError:  # the interpreter is shutting down; `flush` will have a last try
                     pass
+        with guard.swallow("writing behind"):
+            self._waits()
 
     def flush(self, seconds: float) -> None:
         """Wait for the queue to empty, at most so long."""
-        deadline = time.monotonic() + seconds
-        while self._waiting and time.monotonic() < deadline:
+        if not self._empties(time.monotonic() + seconds):
+            guard.warn_once("behind", f"{len(self._waiting)} recordings were lost: the store stayed locked")
+
+    def _empties(self, by: float) -> bool:
+        while self._waiting and time.monotonic() < by:
             if not self._running and not self._one():
                 self._never.wait(_RETRY)
             elif self._running:
                 self._never.wait(0.005)
-        if self._waiting:
-            guard.warn_once("behind", f"{len(self._waiting)} recordings were lost: the store stayed locked")
+        return not self._waiting
+
+    def leave(self, by: float) -> Callable[[], bool]:
+        """The process ends: gives what waits for the queue to empty, until ``by`` (monotonic time)."""
+        return lambda: self._empties(by)
+
+    def stay(self, by: float | None) -> None:
+        """It does not end after all."""
+
+    def pause(self, by: float) -> Callable[[], None]:  # noqa: ARG002 - a fork is not held up for a locked store
+        """The process will fork: what waits is the parent's to write."""
+        return lambda: None
+
+    def resume(self) -> None:
+        """It has forked."""
 
     def _work(self) -> None:
         while True:

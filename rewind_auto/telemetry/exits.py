@@ -9,17 +9,25 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import wraps
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from rewind_auto.core import guard
 from rewind_auto.telemetry.fork import around_fork, in_forked_child
-from rewind_auto.telemetry.processor import Outbox
 
 EXIT_SECONDS: Final = 1.2
 FORK_SECONDS: Final = 0.5
 
 # Their relatives (execl, execvp, …) are written in terms of them.
 _EXEC: Final = ("execv", "execve")
+
+
+class Waiting(Protocol):
+    """The part of an `Outbox` that is used here; writes that wait for a store have it too."""
+
+    def leave(self, by: float) -> Callable[[], bool]: ...
+    def stay(self, by: float | None) -> None: ...
+    def pause(self, by: float) -> Callable[[], None]: ...
+    def resume(self) -> None: ...
 
 
 class Exit:
@@ -30,7 +38,7 @@ class Exit:
     """
 
     def __init__(self) -> None:
-        self._outboxes: list[Outbox[Any]] = []
+        self._outboxes: list[Waiting] = []
         self._functions: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {}
         self._begin()
         around_fork(self._before_fork, self._after_fork)
@@ -46,8 +54,10 @@ class Exit:
         """Whether the process is at its end."""
         return self._by is not None
 
-    def add(self, outbox: Outbox[Any]) -> None:
+    def add(self, outbox: Waiting) -> None:
         """Deliver this outbox too."""
+        if outbox in self._outboxes:
+            return
         with self._lock:
             if not self._outboxes:
                 self._hook()
@@ -65,14 +75,19 @@ class Exit:
         with suppress(KeyboardInterrupt, SystemExit):
             _leave(self._outboxes, self._by)
 
-    def close(self, outboxes: Iterable[Outbox[Any]]) -> None:
+    def close(self, outboxes: Iterable[Waiting]) -> None:
         """Deliver these in the time of an exit, or in what is left of it, and let go of them.
 
-        The process may go on. With the last outbox it is let go of as well.
+        The process may go on.
         """
         closed = list(outboxes)
         if _leave(closed, self._by or time.monotonic() + EXIT_SECONDS):
             _pause(closed)
+        self.let_go(closed)
+
+    def let_go(self, outboxes: Iterable[Waiting]) -> None:
+        """Forget these; with the last one the process is let go of as well."""
+        closed = list(outboxes)
         with self._lock:
             self._outboxes = [outbox for outbox in self._outboxes if outbox not in closed]
             if closed and not self._outboxes:
@@ -125,14 +140,14 @@ class Exit:
         setattr(os, name, leave)
 
 
-def _leave(outboxes: Iterable[Outbox[Any]], by: float) -> bool:
+def _leave(outboxes: Iterable[Waiting], by: float) -> bool:
     # First all are asked, then waited for: one dead collector takes no time from the others.
     waits = [outbox.leave(by) for outbox in outboxes]
     left = [wait() for wait in waits]
     return all(left)
 
 
-def _pause(outboxes: Iterable[Outbox[Any]]) -> None:
+def _pause(outboxes: Iterable[Waiting]) -> None:
     by = time.monotonic() + FORK_SECONDS
     for paused in [outbox.pause(by) for outbox in outboxes]:
         paused()

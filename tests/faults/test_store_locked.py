@@ -149,6 +149,51 @@ def test_locked_for_thirty_seconds(program, recorded, library, mode):
     assert steps_of_run(recorded) == 21
 
 
+WORK = """
+import multiprocessing, sqlite3
+def work():
+    db = sqlite3.connect(os.environ["REWIND_STORE"], isolation_level=None, check_same_thread=False)
+    db.execute("BEGIN IMMEDIATE")
+    show("0", "1")
+    timer = threading.Timer(0.4, db.close)
+    timer.daemon = True
+    timer.start()
+"""
+ENDS = {
+    "_exit": "work(); os._exit(0)",
+    "exec": "work(); os.execv('/bin/echo', ['echo', 'done'])",
+    "child": "child = multiprocessing.get_context('fork').Process(target=work); child.start(); child.join()",
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_what_waits_for_the_store_is_written_before_the_end(program, recorded, end):
+    """Where no exit handler runs."""
+    done = program(WORK + ENDS[end], "--name", "run")
+    plain = program(WORK + ENDS[end], plain=True)
+    assert (done.code, done.out) == (0, plain.out)
+    assert [line for line in done.said if "locked" not in line] == []
+    assert steps_of_run(recorded) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_fork_waits_for_the_store_once(program, recorded, library):
+    """For what it was to serve; then all of it goes out, at its own pace."""
+    source = """
+    began = time.monotonic()
+    show(*(f"{n}" for n in range(20)))
+    print(time.monotonic() - began < 15, file=sys.stderr)
+    """
+    plain = program('show(*(f"{n}" for n in range(20)))', plain=True, library=library)
+    with held(recorded, 20):
+        done = program(source, "--fork", "last@3", library=library, timeout=90)
+    assert (done.code, done.out) == (0, plain.out)
+    assert "True" in done.err
+    assert "fork: nothing more is served from" in done.err
+    assert len(done.said) <= 3, done.err
+
+
 @pytest.mark.slow
 def test_a_thousand_calls_of_eight_threads_get_one_line(program, recorded):
     plain = program(MANY, plain=True)

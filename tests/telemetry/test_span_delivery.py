@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from otlp_sink import OtlpSink
+from servers import CUT, Server
 
 Program = Callable[..., Any]
 
@@ -281,6 +282,28 @@ def test_no_collector_holds_up_the_exit(
     assert 0 <= done.exit_seconds <= 2.0
     where = urlsplit(refused if ill == "refused" else sink.url).netloc
     assert done.err == f"rewind-auto: the collector at {where} {why.format(spans=spans)}\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\x00\xff no HTTP\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n<html>\xff\xfe\x00",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\nshort",
+        b"HTTP/1.1 302 Found\r\nLocation: /v1/traces\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 429 Slow\r\nRetry-After: 1e99\r\nContent-Length: 0\r\n\r\n",
+    ],
+    ids=["no HTTP", "no protobuf", "too short", "round and round", "an odd delay"],
+)
+def test_a_collector_that_answers_nonsense(program: Program, said: bytes) -> None:
+    with Server() as server:
+        server.on("", [said, CUT])
+        source = "for step in range(20): call(step)\nprint('END', time.time(), flush=True)"
+        done = program(source, REWIND_OTLP=server.url)
+        assert server.seen
+    assert done.code == 0
+    assert 0 <= done.exit_seconds <= 2.0
+    assert len(done.err.splitlines()) <= 1, done.err
 
 
 def test_the_exit_waits_once_whatever_ends_late(program: Program) -> None:
