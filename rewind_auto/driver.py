@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rewind_auto import inner
 from rewind_auto.core import guard
 from rewind_auto.core.errors import RewindReplayDivergenceError
-from rewind_auto.core.loading import importing
+from rewind_auto.core.forks import importing
 from rewind_auto.providers.hosts import HostGate
 from rewind_auto.values import ALL_HOSTS
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING
 
+from rewind_auto.core import forks
 from rewind_auto.core.seam import within
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _opened: list[Opened] = []
 _functions: set[StepRef] = set()  # those that are running
 _before: list[_Start] = []  # `Thread.start` as it was, and ours in its place
 _STARTED_IN, _STARTED_WITHIN = "_rewind_session", "_rewind_within"
-_lock = threading.Lock()
+_lock = forks.lock()
 
 
 class Opened:
@@ -86,7 +87,8 @@ def leave_function(step: StepRef, token: Token[StepRef | None] | None) -> None:
         with _lock:
             _functions.discard(step)
             _note_threads()
-        within.reset(token)
+        with suppress(ValueError):  # closed from outside of its task, a coroutine ends in another context
+            within.reset(token)
 
 
 def function() -> StepRef | None:
@@ -100,6 +102,16 @@ def function() -> StepRef | None:
         if found not in _functions:
             return None
     return found
+
+
+def _forked() -> None:
+    """The functions of the parent's other threads are not running here."""
+    here = function()
+    _functions.intersection_update({here})
+    _note_threads()
+
+
+forks.in_forked_child(_forked)
 
 
 def _note_threads() -> None:

@@ -6,7 +6,6 @@ import atexit
 import os
 import shlex
 import sys
-import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 
 from rewind_auto import inner
 from rewind_auto.calls import LiveCall, ServedCall
-from rewind_auto.core import guard, redact
+from rewind_auto.core import forks, guard, redact
 from rewind_auto.core.address import port_of
 from rewind_auto.core.canonical import Canonicalizer, digest
 from rewind_auto.core.errors import RewindReplayDivergenceError, StoreBusyError, StoreError
@@ -75,12 +74,14 @@ class Runtime:
             pid=settings.root_pid or os.getpid(),
         )
         self.run = Run(self, settings, session)
-        self._keys = threading.Lock()
+        self._keys = forks.lock()
         self._keyed: OrderedDict[str, Run] = OrderedDict()  # of REWIND_SESSION_BY, the least recent first
         atexit.register(self.close)
-        if hasattr(os, "register_at_fork"):
-            for calls in (self.open, self.served, self.dropped):  # the parent finishes its own
-                os.register_at_fork(after_in_child=calls.clear)
+        forks.in_forked_child(self._forked)
+
+    def _forked(self) -> None:
+        for calls in (self.open, self.served, self.dropped):  # the parent finishes its own
+            calls.clear()
 
     def begin(self, request: Request, *, upgrade: bool) -> Pauses[LiveCall | ServedCall | None]:
         """See `rewind_auto.core.seam.Driver.begin`."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import threading
 from types import TracebackType
 from typing import Self
 
 from rewind_auto import driver, inner, settings
 from rewind_auto.api import is_installed, stand_by, uninstall
-from rewind_auto.core import lane
+from rewind_auto.core import forks, lane
 from rewind_auto.core.model import Mode
 from rewind_auto.modes.run import Run
 
-_lock = threading.Lock()
+_lock = forks.lock()
 _installed = 0  # sessions open now that installed the agent because nobody had
 _standing_by: driver.ProcessDriver | None = None  # the driver that came of it
 

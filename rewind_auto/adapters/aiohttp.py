@@ -19,7 +19,7 @@ from typing import Any
 
 from rewind_auto.adapters import patching
 from rewind_auto.core import guard
-from rewind_auto.core.loading import importing
+from rewind_auto.core.forks import importing
 from rewind_auto.core.seam import Driver, inside
 
 WITHOUT_SEAM = "3.12 or newer is needed, its calls are not covered"

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from rewind_auto.adapters import patching
-from rewind_auto.core.loading import importing
+from rewind_auto.core.forks import importing
 from rewind_auto.core.seam import Driver
 
 WITHOUT_SEAM = "its calls are not covered"

@@ -7,11 +7,10 @@ before it, of calls that had begun before those ends, so a program that does the
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Container, Iterable
 from time import monotonic
 
-from rewind_auto.core import guard
+from rewind_auto.core import forks, guard
 from rewind_auto.core.cut import Timing
 from rewind_auto.core.model import StepRef
 
@@ -36,7 +35,7 @@ class Turnstile:
         self._first = 0  # of those in order, all before this one have passed
         self._passed: set[StepRef] = set()
         self._latest = 0.0  # when the latest of them ended
-        self._lock = threading.Lock()
+        self._lock = forks.lock()
         self._moved = monotonic()
 
     def place(self, step: StepRef) -> Place:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rewind_auto.calls import ServedCall
-from rewind_auto.core import match, redact
+from rewind_auto.core import forks, match, redact
 from rewind_auto.core.cut import Timing
 from rewind_auto.core.diff import compare
 from rewind_auto.core.errors import RewindError, RewindReplayDivergenceError, StoreBusyError
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from rewind_auto.modes.run import Run
 
 
-_choosing = threading.Lock()
+_choosing = forks.lock()
 
 
 class Source:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-from rewind_auto.core.loading import importing
+from rewind_auto.core.forks import importing
 from rewind_auto.providers.ended import ended
 from rewind_auto.providers.info import RequestInfo, ResponseInfo
 from rewind_auto.providers.reading import is_json

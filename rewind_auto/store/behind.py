@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 
-from rewind_auto.core import guard
+from rewind_auto.core import forks, guard
 from rewind_auto.core.errors import StoreBusyError, StoreError
 
 _RETRY = 0.05  # seconds
@@ -26,8 +25,7 @@ class Behind:
     def __init__(self, waits: Callable[[], None] = lambda: None) -> None:
         self._waits = waits
         self._reset()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._reset)  # they are the parent's to write
+        forks.in_forked_child(self._reset)  # they are the parent's to write
 
     def _reset(self) -> None:
         self._waiting: deque[tuple[float, Callable[[], object]]] = deque()

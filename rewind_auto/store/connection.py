@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from rewind_auto.core import guard
+from rewind_auto.core import forks, guard
 from rewind_auto.core.errors import StoreBusyError, StoreError
 from rewind_auto.store import header, shape
 from rewind_auto.store.identity import Identity
@@ -62,15 +62,11 @@ class Connection:
         self._db: sqlite3.Connection | None = None
         self._writes = 0
         self._checkpointing = False
-        self._held: list[Any] = []  # empty too where the hooks are registered while another thread forks
+        self._held: dict[int, list[Any]] = {}  # by thread: two can fork at the same time
         self.reading = Reading(self)
         self.writing = Writing(self)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(
-                before=self._before_fork,
-                after_in_parent=self._after_fork,
-                after_in_child=self._after_fork_in_child,
-            )
+        forks.around_fork(self._before_fork, self._after_fork)
+        forks.in_forked_child(self._after_fork_in_child)
 
     def acquire(self) -> sqlite3.Connection:
         """Take the connection for this thread; `release` follows, whatever happens."""
@@ -192,16 +188,15 @@ class Connection:
     def _before_fork(self) -> None:
         # No connection may be open. The child would inherit SQLite's notes on the locks it holds, but not
         # the locks; its log would then be removed by whoever closes the file last and knows of no other.
-        self._held = [
+        held = self._held[threading.get_ident()] = [
             lock for lock in (self._checkpoint_lock, self._lock) if lock.acquire(timeout=_FORK_WAIT)
         ]
-        if self._lock in self._held and self._db is not None and not self._db.in_transaction:
+        if self._lock in held and self._db is not None and not self._db.in_transaction:
             self._db.close()
             self._db = None
 
     def _after_fork(self) -> None:
-        held, self._held = self._held, []
-        for lock in held:
+        for lock in self._held.pop(threading.get_ident(), ()):
             lock.release()
 
     def _after_fork_in_child(self) -> None:
@@ -210,15 +205,14 @@ class Connection:
         self._lock, self._checkpoint_lock = threading.RLock(), threading.Lock()
         self._db = None
         self._checkpointing = False
+        self._held.clear()
 
 
 _abandoned: list[sqlite3.Connection] = []
 
 
 _checked: set[Path] = set()
-_checking = threading.Lock()
-if hasattr(os, "register_at_fork"):  # whoever holds it is not in the child
-    os.register_at_fork(after_in_child=_checking._at_fork_reinit)  # type: ignore[attr-defined]  # noqa: SLF001
+_checking = forks.lock()
 
 
 def _check(path: Path) -> None:

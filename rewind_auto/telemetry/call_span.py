@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from rewind_auto.core import guard
+from rewind_auto.core.forks import in_forked_child
 from rewind_auto.telemetry import attributes, content, names, otel, unseen
 from rewind_auto.telemetry.content import ContentSource
 from rewind_auto.telemetry.spans import SpanEnd, SpanStart
@@ -28,8 +28,7 @@ def _forked() -> None:
     _forks += 1
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+in_forked_child(_forked)
 
 
 def started(

@@ -12,7 +12,7 @@ from functools import wraps
 from typing import Any, Final, Protocol
 
 from rewind_auto.core import guard
-from rewind_auto.telemetry.fork import around_fork, in_forked_child
+from rewind_auto.core.forks import around_fork, in_forked_child
 
 EXIT_SECONDS: Final = 1.2
 FORK_SECONDS: Final = 0.5

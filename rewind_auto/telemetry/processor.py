@@ -20,8 +20,8 @@ from queue import Empty, SimpleQueue
 from typing import Final, Generic, Protocol, TypeVar
 
 from rewind_auto.core import guard
+from rewind_auto.core.forks import in_forked_child
 from rewind_auto.telemetry import otel
-from rewind_auto.telemetry.fork import in_forked_child
 from rewind_auto.telemetry.waiting import Waiting
 
 POOL_SECONDS: Final = 0.5

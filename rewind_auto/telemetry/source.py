@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from rewind_auto import __version__
 from rewind_auto.core import guard
-from rewind_auto.telemetry.fork import in_forked_child
+from rewind_auto.core.forks import in_forked_child
 from rewind_auto.telemetry.signals import ExportError
 
 if TYPE_CHECKING:

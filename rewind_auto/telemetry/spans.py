@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from rewind_auto.core import guard
-from rewind_auto.core.loading import importing
+from rewind_auto.core.forks import importing
 from rewind_auto.telemetry import content
 from rewind_auto.telemetry.content import ContentSource
 from rewind_auto.telemetry.provider import TracerSource

@@ -226,4 +226,4 @@ def test_a_response_that_we_cannot_get_at(trial, server, driver, capsys, monkeyp
         assert trial.record(scenario)[0] == b"1"
     told = capsys.readouterr().err
     assert told.count("\n") == 1
-    assert "internal error in response of aiohttp, the program goes on" in told
+    assert "internal error in a call, the program goes on: AttributeError" in told

@@ -136,7 +136,9 @@ def test_while_a_program_records(program, command, store_path, tmp_path, server,
     path = tmp_path / "busy.py"
     path.write_text(f"URL = {server.url + '/v1/chat/completions'!r}\n" + textwrap.dedent(source))
     line = [sys.executable, "-m", "rewind_auto.cli.run", "--hosts", "127.0.0.1", "--name", "busy"]
-    recorder = subprocess.Popen([*line, sys.executable, str(path)], stdout=subprocess.PIPE, cwd=tmp_path)
+    command_line = [*line, sys.executable, str(path)]
+    # Unbuffered: `communicate` does not give what a buffer has.
+    recorder = subprocess.Popen(command_line, stdout=subprocess.PIPE, cwd=tmp_path, bufsize=0)
     try:
         assert recorder.stdout.readline()
         done = json.loads(command("main", "scrub", "--all", "--redact", RULE, "--json")[0])

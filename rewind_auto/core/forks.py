@@ -1,0 +1,97 @@
+"""What the agent does around a fork, all on one set of hooks.
+
+Python takes its list of what to call before a fork when the fork begins: what another thread registers from
+then on is called after the fork only. A store that is opened by a first call while the program forks would
+so be forked in the middle of its work, and the child hang, or be locked out for ever. These hooks are there
+before the first call, and while a fork is under way nothing of ours is begun that has to be told of it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from rewind_auto.core import guard
+
+_Hook = Callable[[], None]
+_WAIT = 1.0  # seconds that a fork waits, at most
+
+# Held while modules are imported in the middle of a program, and while what has to be told of forks is made.
+# A child that is forked while another thread imports a module finds the lock of that module held, by a thread
+# that it does not have: its own first call would wait for ever.
+importing = threading.RLock()
+
+_around: list[tuple[Callable[[], _Hook | None], Callable[[], _Hook | None]]] = []
+_in_child: list[Callable[[], _Hook | None]] = []
+_locks: weakref.WeakSet[Any] = weakref.WeakSet()
+_mine = threading.local()  # threads can fork at the same time
+
+
+def around_fork(before: _Hook, after: _Hook) -> None:
+    """Call two bound methods in the parent, before and after every fork while their object lives.
+
+    ``after`` is called only where ``before`` was.
+    """
+    _around[:] = [pair for pair in _around if pair[0]() is not None]
+    _around.append((_weakly(before), _weakly(after)))
+
+
+def in_forked_child(hook: _Hook) -> None:
+    """Call a function, or a bound method while its object lives, in every child that is forked."""
+    _in_child[:] = [kept for kept in _in_child if kept() is not None]
+    _in_child.append(_weakly(hook))
+
+
+def lock() -> AbstractContextManager[bool]:
+    """A lock that nobody holds in a forked child: a thread that did is not there.
+
+    Who has it can take it again, as a signal handler may, or a finalizer.
+    """
+    made = threading.RLock()
+    _locks.add(made)
+    return made
+
+
+def _weakly(hook: _Hook) -> Callable[[], _Hook | None]:
+    if hasattr(hook, "__self__"):
+        return weakref.WeakMethod(hook)
+    return lambda: hook
+
+
+def _before() -> None:
+    _mine.waited = importing.acquire(timeout=_WAIT)
+    _mine.around = tuple(_around)
+    for before, _ in reversed(_mine.around):
+        _call(before())
+
+
+def _after() -> None:
+    for _, after in _mine.around:
+        _call(after())
+    if _mine.waited:
+        importing.release()
+
+
+def _after_in_child() -> None:
+    for held in tuple(_locks):
+        held._at_fork_reinit()  # noqa: SLF001 - there since 3.9, for this
+    if _mine.waited:
+        importing.release()
+    else:  # whoever holds it is not here
+        importing._at_fork_reinit()  # type: ignore[attr-defined]  # noqa: SLF001
+    for hook in tuple(_in_child):
+        _call(hook())
+
+
+def _call(hook: _Hook | None) -> None:
+    if hook is not None:
+        with guard.swallow("fork"):
+            hook()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after_in_child)
