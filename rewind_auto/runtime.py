@@ -87,6 +87,9 @@ class Runtime:
         """See `rewind_auto.core.seam.Driver.begin`."""
         run: Run | None = self.run
         try:
+            opened = inner.current()
+            if opened is not None:
+                run = opened.run
             if request.url.endswith(_INGEST):
                 return self._upload(request)
             kind = self._kind_of(request)
@@ -263,8 +266,9 @@ class Runtime:
             if "rewind_auto.telemetry.exits" in sys.modules:
                 sys.modules["rewind_auto.telemetry.exits"].PROCESS.let_go([self.behind])
             self.tracing.close()
-            for run in (*self._keyed.values(), self.run):
-                run.finish()
+            for run in (self.run, *self._keyed.values()):
+                if not run.finish():
+                    break  # each would wait as long for the same lock
             self.store.close()
 
 

@@ -42,13 +42,8 @@ async def intercept(
         call = await arun(driver.begin(internal, upgrade="Upgrade" in request.headers), wait)
     except Exception as error:  # noqa: BLE001 - the program must not see it
         driver.failed("request of aiohttp", error)
-    if call is not None and hasattr(call, "playback"):
-        try:
-            await arun(call.playback().head_pauses(), wait)
-        except Exception as error:  # noqa: BLE001 - as above
-            call.end()
-            driver.failed("a recorded answer", error)
-            call = None
+    if hasattr(call, "playback") and not await _is_there(driver, call):
+        call = None
     if call is None:
         with replaced(body, drained and drained.send):
             return await handler(request)
@@ -70,6 +65,20 @@ async def intercept(
         call.lost(error)
         await live.finish(Ending.EOF)
     return response
+
+
+async def _is_there(driver: Driver, call: ServedCall) -> bool:
+    """Wait for the head of a recorded answer. False: it cannot be had."""
+    try:
+        await arun(call.playback().head_pauses(), wait)
+    except Exception as error:  # noqa: BLE001 - the program must not see it
+        call.end()
+        driver.failed("a recorded answer", error)
+        return False
+    except BaseException:  # cancelled while it waited
+        call.end()
+        raise
+    return True
 
 
 async def _sent(request: Any, handler: Any, live: Live) -> Any:

@@ -168,7 +168,7 @@ def _plain(function: Function) -> Callable[..., Any]:
         if taken is None:
             return function.function(*args, **kwargs)
         if hasattr(taken, "playback"):
-            run(taken.playback().head_pauses())
+            run(_headed(taken))
             return _given(function, taken)
         try:
             with taken.around():
@@ -189,7 +189,7 @@ def _coroutine(function: Function) -> Callable[..., Any]:
         if taken is None:
             return await function.function(*args, **kwargs)
         if hasattr(taken, "playback"):
-            await arun(taken.playback().head_pauses(), _sleep)
+            await arun(_headed(taken), _sleep)
             return _given(function, taken)
         try:
             with taken.around():
@@ -201,6 +201,15 @@ def _coroutine(function: Function) -> Callable[..., Any]:
         return value
 
     return call
+
+
+def _headed(call: ServedCall) -> Any:
+    """The pauses before a result."""
+    try:
+        yield from call.playback().head_pauses()
+    except BaseException:  # cancelled while it waited
+        call.end()
+        raise
 
 
 def _kept(function: Function, call: LiveCall, value: Any) -> Any:

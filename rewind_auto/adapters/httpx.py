@@ -225,6 +225,9 @@ class _SyncTransport(_Transport):
             call.end()
             self._driver.failed("a recorded answer", error)
             return None
+        except BaseException:  # cancelled while it waited
+            call.end()
+            raise
 
 
 class _AsyncTransport(_Transport):
@@ -287,3 +290,6 @@ class _AsyncTransport(_Transport):
             call.end()
             self._driver.failed("a recorded answer", error)
             return None
+        except BaseException:  # cancelled while it waited
+            call.end()
+            raise

@@ -127,6 +127,9 @@ class Sending(ObjectProxy):  # type: ignore[type-arg]
             call.end()
             self._self_driver.failed("a recorded answer", error)
             return None
+        except BaseException:  # cancelled while it waited
+            call.end()
+            raise
 
     def _send_drained(self, request: Any, drained: _Drained, args: Any, options: Any) -> Any:
         """Send after all a request whose upload has been read."""

@@ -121,12 +121,19 @@ def _behind_env(argv: Sequence[str]) -> tuple[list[str], bool]:
             elif word.startswith(("-u", "-S")) and word not in ("-u", "-S"):
                 word, value = word[:2], word[2:] + equals + value
             if word in ("-S", "--split-string"):
-                words[:0] = shlex.split(value)
+                words[:0] = _split(value)
             elif word in ("-", "-i", "--ignore-environment", "PYTHONPATH"):
                 path_taken = True
             elif word in ("-u", "--unset"):
                 path_taken |= value == "PYTHONPATH"
     return words, path_taken
+
+
+def _split(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:  # which `env` will say itself
+        return [text]
 
 
 def _interpreter(program: str) -> list[str]:

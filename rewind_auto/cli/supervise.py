@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from rewind_auto.boot import launch
+from rewind_auto.core import redact
 from rewind_auto.core.errors import StoreError
 from rewind_auto.core.model import Mode, Session, Step
 from rewind_auto.settings import Settings
@@ -42,6 +43,7 @@ def replay(settings: Settings, command: Sequence[str], overrides: Mapping[str, s
     from rewind_auto.cli.source import find, hosts, patiently
     from rewind_auto.store import open_store
 
+    redact.use(settings.redact)  # the session begins here
     source, pinned = find(settings)
     store = open_store(settings.store, create=False)
     session = Session(

@@ -109,6 +109,8 @@ class Canonicalizer:
         body = redact.request_body(request.body, redact.credentials(request.headers, request.url))
         if body == request.body:
             redact.seen(request.body)
+        else:
+            redact.unseen(request.body)
         if body[:1] in b"{[ \r\n\t":
             try:
                 return self._json(body)

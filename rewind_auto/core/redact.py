@@ -217,6 +217,16 @@ def seen(body: bytes) -> None:
         _seen[id(body)] = body
 
 
+def unseen(body: bytes) -> None:
+    """Take back what `seen` noted: there are secrets of another request in it."""
+    _seen.pop(id(body), None)
+
+
+def is_clean(body: bytes) -> bool:
+    """Whether this very object was said to have no secrets in it, and was not yet written."""
+    return not body or _seen.get(id(body)) is body
+
+
 def was_seen(body: bytes) -> bool:
     """Whether this very object was said to have no secrets in it. To be asked once."""
     return _seen.pop(id(body), None) is body

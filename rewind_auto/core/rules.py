@@ -109,12 +109,14 @@ class Rules:
             unquoted = _UNQUOTED.match(body, at)
             if unquoted:
                 yield unquoted.span(1)
+                covered = unquoted.end()
                 continue
             quote = at + len(body[at : at + 64]) - len(body[at : at + 64].lstrip(b"\\"))
             if body[quote : quote + 1] in (b'"', b"'"):
                 end = closing(body, quote + 1, quote - at, body[quote : quote + 1])
                 if end is not None and end > quote + 1:
                     yield quote + 1, end
+                    covered = end
             elif body[at : at + 1] in (b"{", b"[") and not depth:
                 covered = _end(body, at)
                 leaves = _LEAF.finditer(body, at, covered)

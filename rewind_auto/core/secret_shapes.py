@@ -22,12 +22,16 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 
+_BEGIN = rb"-----BEGIN[ A-Z]{0,40}PRIVATE KEY-----"
 # One pattern a family, each with the literal that must be there first: a substring test over the body is a
-# hundred times cheaper than an alternation tried at every byte.
+# hundred times cheaper than an alternation tried at every byte. For the same reason a pattern begins with a
+# literal where that is common, and what must not be before it is looked at after it.
 _KEY_SHAPED: tuple[tuple[bytes, re.Pattern[bytes]], ...] = tuple(
     (hint, re.compile(pattern))
     for hint, pattern in (
-        (b"sk-", rb"\b(?:sk|csk|bsk)-[A-Za-z0-9_\-]{16,}"),  # OpenAI, Anthropic, and many more
+        (b"sk-", rb"sk-(?<!\wsk-)[A-Za-z0-9_\-]{16,}"),  # OpenAI, Anthropic, and many more
+        (b"csk-", rb"\bcsk-[A-Za-z0-9_\-]{16,}"),
+        (b"bsk-", rb"\bbsk-[A-Za-z0-9_\-]{16,}"),
         (b"ek_", rb"\bek_[A-Za-z0-9]{16,}"),  # OpenAI, for a browser
         (b"gsk_", rb"gsk_[A-Za-z0-9]{16,}"),
         (b"xai-", rb"xai-[A-Za-z0-9]{16,}"),
@@ -41,7 +45,7 @@ _KEY_SHAPED: tuple[tuple[bytes, re.Pattern[bytes]], ...] = tuple(
         (b"tvly-", rb"\btvly-[A-Za-z0-9\-]{16,}"),
         (b"pcsk_", rb"\bpcsk_[A-Za-z0-9_]{16,}"),
         (b"_live_", rb"\b[sr]k_live_[A-Za-z0-9]{16,}"),  # Stripe
-        (b"gh", rb"\bgh[posur]_[A-Za-z0-9]{16,}"),
+        (b"gh", rb"gh(?<!\wgh)[posur]_[A-Za-z0-9]{16,}"),
         (b"github_pat_", rb"github_pat_[A-Za-z0-9_]{20,}"),
         (b"glpat-", rb"glpat-[A-Za-z0-9_\-]{16,}"),
         (b"lsv2_", rb"lsv2_[a-z]{2}_[A-Za-z0-9_]{16,}"),
@@ -56,12 +60,19 @@ _KEY_SHAPED: tuple[tuple[bytes, re.Pattern[bytes]], ...] = tuple(
         (b"hooks.slack.com", rb"(?<=hooks\.slack\.com/services/)[A-Z0-9]+/[A-Z0-9]+/[A-Za-z0-9]{16,}"),
         (b"/webhooks/", rb"(?<=/webhooks/)\d{15,20}/[A-Za-z0-9_\-]{40,}"),  # Discord
         (b":AA", rb"(?<!\d)\d{6,12}:AA[A-Za-z0-9_\-]{30,}"),  # Telegram, in the path
-        (b"eyJ", rb"eyJ[A-Za-z0-9_\-]{8,}\.eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]+"),  # JWT
         (b"earer ", rb"[Bb]earer +[A-Za-z0-9._~+/\-]{16,}=*"),
-        (b"PRIVATE KEY", rb"-----BEGIN[ A-Z]*PRIVATE KEY-----[^\"]*?-----END[ A-Z]*PRIVATE KEY-----"),
+        (
+            b"PRIVATE KEY",
+            _BEGIN + rb"(?:[^\"-]|-(?!----BEGIN))*?" + _BEGIN.replace(b"BEGIN", b"END"),
+        ),
         (b"://", rb"(?<=://)[^\s/@:?#\"'\\<>]*:[^\s/@?#\"'\\<>]{3,}(?=@)"),  # user:password@
     )
 )
+# The second and third part of a JSON web token; the first is the run of such characters before it.
+_JWT = re.compile(rb"\.eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]+")
+_TOKEN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+_LARGE, _BEGINNING = 1 << 16, 1 << 10  # bytes
 
 # How the names of fields and parameters end that hold a credential. A look for these few is all that most
 # bodies cost; what stands around one is looked at only where it was found.
@@ -101,10 +112,37 @@ def is_name(name: str) -> bool:
 
 def clean(body: bytes) -> bytes:
     """The body without what is shaped like a key and the values of fields named after one."""
+    if len(body) > _LARGE:
+        rest = _without_files(body)
+        if rest is not body and _cleaned(rest) == rest:
+            return body
+    return _cleaned(body)
+
+
+def _without_files(body: bytes) -> bytes:
+    """The body without the images and other files in it, which are strings in base64 and most of its size."""
+    strings = body.split(b'"')
+    if max(map(len, strings)) <= _LARGE:
+        return body
+    is_file = (len(one) > _LARGE and not one[_BEGINNING:].translate(None, _BASE64) for one in strings)
+    return b'"'.join(one[:_BEGINNING] if file else one for one, file in zip(strings, is_file, strict=True))
+
+
+def _cleaned(body: bytes) -> bytes:
     for hint, pattern in _KEY_SHAPED:
         if hint in body:
             body = pattern.sub(MARK, body)
+    if b".eyJ" in body:
+        body = replaced(body, _web_tokens(body))
     return replaced(body, _named(body))
+
+
+def _web_tokens(body: bytes) -> Iterator[Span]:
+    for rest in _JWT.finditer(body):
+        before = body[max(0, rest.start() - _LONGEST) : rest.start()]
+        first = before.find(b"eyJ", len(before.rstrip(_TOKEN)))
+        if 0 <= first <= len(before) - 11:
+            yield rest.start() - len(before) + first, rest.end()
 
 
 def _mark(_body: bytes, _start: int, _end: int) -> bytes:
@@ -133,10 +171,12 @@ def _named(body: bytes) -> Iterator[Span]:
     for stem in _STEMS:
         at = lowered.find(stem)
         while at >= 0:
-            span = _value_after(body, at + len(stem))
+            at += len(stem)
+            span = _value_after(body, at)
             if span is not None:
                 yield span
-            at = lowered.find(stem, at + len(stem))
+                at = span[1]
+            at = lowered.find(stem, at)
 
 
 def _form(body: bytes) -> Iterator[Span]:
@@ -156,18 +196,17 @@ def _form(body: bytes) -> Iterator[Span]:
 def _value_after(body: bytes, end: int) -> Span | None:
     """Where the value is of the name that ends here, if it is one of a credential."""
     opened = _QUOTED.match(body, end)
-    unquoted = None if opened else _UNQUOTED.match(body, end)
-    if opened is None and unquoted is None:
+    if opened is None and body[end : end + 1] != b"=":
         return None
     before = body[max(0, end - _LONGEST_NAME) : end]
     name = _BEFORE.search(before)
     if name is None:
         return None
-    if unquoted is not None:
+    if opened is None:
         start = name.start() + (len(_ESCAPED) - 1 if before[name.start() - 1 :].startswith(_ESCAPED) else 0)
         known = before[:start].endswith(_SEPARATORS) and _PARAMETER.search(before[start:])
-        return unquoted.span(1) if known else None
-    assert opened is not None
+        unquoted = _UNQUOTED.match(body, end) if known else None
+        return unquoted.span(1) if unquoted else None
     if not _FIELD.search(name[0]):
         return None
     close = closing(body, opened.end(), len(opened[2]), opened[3])

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from rewind_auto.calls import LiveCall, ServedCall
-from rewind_auto.core import guard, typed
+from rewind_auto.core import guard, redact, typed
 from rewind_auto.core.errors import StoreBusyError, StoreError
 from rewind_auto.core.model import FUNCTIONS, Decision, Fingerprint, Kind, Match, Request, Step
 from rewind_auto.core.seam import Pauses
@@ -56,6 +56,8 @@ class Cache:
         found = yield from run.runtime.patiently(lambda: self._newest(step, Match.EXACT, ttl), patience)
         if found is None:
             step.fingerprint = run.canonicalizer.fingerprint(request)
+            if not redact.is_clean(request.body):
+                return None  # to the fingerprint, two that differ in what is taken out are one
             found = yield from run.runtime.patiently(lambda: self._newest(step, Match.RENAMED, ttl), patience)
         return serve(run, step, description, found) if found is not None else None
 

@@ -219,10 +219,13 @@ class Run:
         blocked = replace(step, step=0, decision=Decision.BLOCKED, match=None, source=None, note=message)
         run(self.runtime.patiently(self.store.prepare(blocked, None), REPLAY_PATIENCE))
 
-    def finish(self) -> None:
-        """Note the session's end and say what diverged, unless that is another process's business."""
+    def finish(self) -> bool:
+        """Note the session's end and say what diverged, unless that is another process's business.
+
+        False: the store is held by another process.
+        """
         if not self.joined or (self.settings.supervised and self.outer is None):
-            return
+            return True
         if self._diverged and not self.settings.supervised:
             guard.say(
                 f"{len(self._diverged)} call(s) diverged from the recording; the first:\n{self._diverged[0]}"
@@ -233,8 +236,10 @@ class Run:
             run(self.runtime.patiently(lambda: self.store.finish(self.session.id, status), PATIENCE))
         except StoreBusyError:
             guard.warn_once("busy", "the store is locked by another process: this session's end is not noted")
+            return False
         except StoreError as error:
             guard.warn_once("store", f"this session's end is not noted: {error}")
+        return True
 
 
 class Record:

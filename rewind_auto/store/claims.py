@@ -72,10 +72,11 @@ class Claims(StoreFile):
         self, db: sqlite3.Connection, me: int, source: int, digest: bytes, lane: str, before: int
     ) -> _Found | None:
         """The first step of the source with this digest that nobody has used: of this lane, else of any."""
-        for wanted, query, more in ((lane, _NEXT_IN_LANE, (lane,)), (None, _NEXT_ANYWHERE, ())):
+        given = {"digest": digest, "source": source, "before": before, "me": me, "lane": lane}
+        for wanted, query in ((lane, _NEXT_IN_LANE), (None, _NEXT_ANYWHERE)):
             key = (me, source, digest, wanted)
             used_to = self._used_to.get(key, 0)
-            row = db.execute(query, (digest, source, used_to, before, me, source, *more)).fetchone()
+            row = db.execute(query, {**given, "used": used_to}).fetchone()
             if row:
                 return reading.Served(*row), partial(self._used_to.__setitem__, key, row[1])
         return None
@@ -223,12 +224,13 @@ class Claims(StoreFile):
 
 # The plus keeps SQLite with the index of digests: of two limits it would make a range of the whole session.
 _NEXT_ANYWHERE = (
-    f"{reading.SERVED} WHERE s.exact = ? AND s.session = ? AND s.step > ? AND +s.step < ?"
-    f" AND s.decision IN {reading.SERVABLE} AND NOT EXISTS (SELECT 1 FROM steps h"
-    " WHERE h.session = ?5 AND h.source_session = ?6 AND h.source_step = s.step)"
+    f"{reading.SERVED} WHERE s.exact = :digest AND s.session = :source AND s.step > :used"
+    f" AND +s.step < :before AND s.decision IN {reading.SERVABLE} AND NOT EXISTS (SELECT 1 FROM steps h"
+    " WHERE h.session = :me AND h.source_session = :source AND h.source_step = s.step)"
     # Apart, and not as one of two steps in an IN: nearly no step is inside a function.
     " AND (s.inside IS NULL OR NOT EXISTS (SELECT 1 FROM steps h"
-    " WHERE h.session = ?5 AND h.source_session = ?6 AND h.source_step = s.inside)) ORDER BY s.step LIMIT 1"
+    " WHERE h.session = :me AND h.source_session = :source AND h.source_step = s.inside))"
+    " ORDER BY s.step LIMIT 1"
 )
 _NEWEST = {
     match: f"SELECT (SELECT uid FROM sessions WHERE id = s.session), {reading.SERVED.removeprefix('SELECT ')}"
@@ -236,7 +238,7 @@ _NEWEST = {
     " ORDER BY s.session DESC, s.step DESC"
     for match, column in ((Match.EXACT, "exact"), (Match.RENAMED, "canonical"))
 }
-_NEXT_IN_LANE = _NEXT_ANYWHERE.replace(" ORDER", " AND s.lane = ? ORDER")
+_NEXT_IN_LANE = _NEXT_ANYWHERE.replace(" ORDER", " AND s.lane = :lane ORDER")
 _FIRST_UNUSED = (
     "SELECT step FROM steps s WHERE session = :source AND step >= :start AND step < :before AND whole = 1"
     f" AND decision IN {reading.SERVABLE} AND NOT EXISTS (SELECT 1 FROM steps h WHERE h.session = :me"

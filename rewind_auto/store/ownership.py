@@ -40,8 +40,10 @@ def check(path: str) -> None:
             continue
         if stat.S_ISLNK(found.st_mode) and place is not real:
             raise StoreError(f"{place} is a link: it is not followed")
-        if found.st_uid not in owners and not (place is directory and found.st_mode & stat.S_ISVTX):
-            raise StoreError(f"{place} belongs to {_name(found.st_uid)}, not to {_name(owners[0])}")
+        # Who owns a directory that all may write to has no more say there than others.
+        if found.st_uid not in owners and not (place is directory and found.st_mode & stat.S_IWOTH):
+            said = f"{place} belongs to {_name(found.st_uid)}, not to {_name(owners[0])}"
+            raise StoreError(f"{said}: a directory of its own in it will do" if place is directory else said)
 
 
 def _lstat(path: str) -> os.stat_result | None:

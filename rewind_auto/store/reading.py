@@ -350,7 +350,7 @@ def serve(db: sqlite3.Connection, source_id: str, found: Served) -> Serving:
     step.model, step.status = doc.get("model"), doc.get("status")
     request = Request(doc.get("method", ""), doc.get("url", ""), (), b"", doc.get("library", ""))
     body = codec.unpack(kept.packed or 0, kept.data) if kept.data is not None else b""
-    recorded = codec.complete_recording(Recording(request, codec.load_head(doc), body), doc)
+    recorded = valid.recording(codec.complete_recording(Recording(request, codec.load_head(doc), body), doc))
     return Serving(step, recorded, (kept.session, kept.step))
 
 

@@ -74,9 +74,9 @@ class Writer(StoreFile):
         self._begun.pop(session_id, None)
         with self._connection.writing as db:
             db.execute(
-                "UPDATE sessions SET ended_at = ?1, status ="
-                " CASE WHEN status = 'diverged' OR ?2 = 'running' THEN status ELSE ?2 END WHERE uid = ?3",
-                (time.time(), status, session_id),
+                "UPDATE sessions SET ended_at = :now, status = CASE WHEN status = 'diverged'"
+                " OR :status = 'running' THEN status ELSE :status END WHERE uid = :uid",
+                {"now": time.time(), "status": status, "uid": session_id},
             )
 
     def reserve(self, session_id: str) -> int:

@@ -97,6 +97,17 @@ def test_others_may_write_to_the_directory(store, mode):
     assert stat.S_IMODE(store.stat().st_mode) == 0o600
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
+def test_a_volume_of_nobodys(store):
+    """As a file server makes them, or a container in a namespace of its own."""
+    os.chown(store.parent, OTHER, OTHER)
+    assert "a directory of its own in it will do" in refusal(store)
+    store.parent.chmod(0o777)
+    header.check(str(store))
+    store.parent.chmod(0o755)
+    header.check(str(store.parent / "own" / "rewind.db"))
+
+
 def test_a_program_goes_on_unrecorded_and_a_replay_is_refused(program, python, command, store_path):
     program(CALL, "--name", "first")
     link = Path(f"{store_path}-wal")
