@@ -78,7 +78,8 @@ class ProcessDriver:
         opened = inner.current()
         mode = opened.run.session.mode if opened is not None and opened.run else self.settings.mode
         if mode == "replay":
-            message = f"strict replay: nothing was sent: internal error: {type(error).__name__}: {error}"
+            what = f"internal error in {where}: {type(error).__name__}: {error}"
+            message = f"strict replay: nothing was sent: {what}"
             guard.warn_once("strict replay", message)  # a program may swallow what it is raised
             raise RewindReplayDivergenceError(message) from error
         guard.report(where, error)

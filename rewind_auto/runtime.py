@@ -18,6 +18,7 @@ from rewind_auto.calls import LiveCall, ServedCall
 from rewind_auto.core import forks, guard, redact
 from rewind_auto.core.address import port_of
 from rewind_auto.core.canonical import Canonicalizer, digest
+from rewind_auto.core.decode import uncoded
 from rewind_auto.core.errors import RewindReplayDivergenceError, StoreBusyError, StoreError
 from rewind_auto.core.model import Ending, Head, Kind, Match, Mode, Recording, Request, Session
 from rewind_auto.core.seam import Pauses
@@ -99,6 +100,7 @@ class Runtime:
                 request = replace(request, tool=True)
             if len(request.body) > self.settings.max_body:
                 request = replace(request, body=_stand_in(request.body), oversized=True)
+            request = uncoded(request)
             self._end_dropped()
             run = self._run_of(request)
             if run is None:

@@ -8,6 +8,7 @@ from typing import Self
 
 from rewind_auto import driver, inner, settings
 from rewind_auto.api import is_installed, stand_by, uninstall
+from rewind_auto.boot import tripwire
 from rewind_auto.core import forks, lane
 from rewind_auto.core.model import Mode
 from rewind_auto.modes.run import Run
@@ -32,13 +33,14 @@ class session:  # noqa: N801 - used as a function, as `contextlib.suppress` is
         name: as given, else that of the session around it.
 
     Args:
-        name: of the session.
+        name: of the session; by default as that of the session around it.
         mode: ``record``, ``cache``, ``replay``, ``fork`` or ``off``; by default as around it, or ``record``.
         source: for ``replay`` and ``fork``: id, unique prefix, name, ``last`` or ``trace:<trace id>``; for
             ``fork`` also ``…@STEP``.
         speed: replayed streams: 0 for at once, 1 as recorded, N for N times as fast.
 
     Raises:
+        TypeError: a value that has to be text is not.
         SettingsError: the values make no sense.
         UnknownReferenceError: on entering: no session, or more than one, answers to ``source``.
         StoreError: on entering: there is a ``source``, but the store cannot be used.
@@ -46,7 +48,7 @@ class session:  # noqa: N801 - used as a function, as `contextlib.suppress` is
 
     def __init__(
         self,
-        name: str = "",
+        name: str | None = None,
         *,
         mode: str | None = None,
         source: str | None = None,
@@ -54,6 +56,11 @@ class session:  # noqa: N801 - used as a function, as `contextlib.suppress` is
     ) -> None:
         variables = {"REWIND_MODE": mode, "REWIND_FROM": source, "REWIND_SESSION_NAME": name}
         variables["REWIND_SPEED"] = None if speed is None else str(speed)
+        for what, value in (("name", name), ("mode", mode), ("source", source)):
+            if not isinstance(value, str | None):
+                raise TypeError(f"{what} must be a str, not {type(value).__name__}")
+        if name == "":  # as a variable it would be an unset one
+            raise settings.SettingsError(f"REWIND_SESSION_NAME={name!r}: is empty")
         read = settings.load({variable: value for variable, value in variables.items() if value})
         self.id = ""
         self.name = read.session_name
@@ -108,6 +115,8 @@ class session:  # noqa: N801 - used as a function, as `contextlib.suppress` is
         mode, source = _what(around, self._mode, self._source)
         if mode is Mode.OFF:
             return None
+        if mode is Mode.REPLAY:
+            tripwire.watch_pools()
         runtime = process.runtime()
         if source is not None:
             runtime.check_source(mode, source)

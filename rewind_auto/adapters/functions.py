@@ -8,13 +8,13 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from functools import wraps
 from typing import Any
 
 from rewind_auto.core import faults, guard, typed
-from rewind_auto.core.errors import RewindReplayDivergenceError
 from rewind_auto.core.model import FUNCTIONS, Ending, Fault, Head, Request
+from rewind_auto.core.playback import Playback
 from rewind_auto.core.reach import Reach
 from rewind_auto.core.seam import Driver, LiveCall, ServedCall, arun, run
 
@@ -51,6 +51,7 @@ class Function:
         self._ttl = ttl
         self._signature = inspect.signature(function)
         self._reach = Reach(function)
+        self._gives_items = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Driver, Request] | None:
         """The request that a call is, or None where the agent is not at work."""
@@ -58,16 +59,27 @@ class Function:
         if driver is None:
             return None
         if self._key is not None:
-            asked = self._key(*args, **kwargs)
-        else:
             try:
-                bound = self._signature.bind(*args, **kwargs)
-            except TypeError:
-                return None  # the function itself says what is wrong with them
+                asked = self._key(*args, **kwargs)
+            except Exception as error:  # noqa: BLE001 - without the agent nobody would have called it
+                if self._bound(args, kwargs) is not None:
+                    driver.failed(f"the key of {self.name}", error)
+                return None
+        else:
+            bound = self._bound(args, kwargs)
+            if bound is None:
+                return None
             bound.apply_defaults()
             asked = dict(bound.arguments)
         body = typed.identity(asked)
         return driver, Request(METHOD, f"call:{self.name}", (), body, FUNCTIONS, tool=True, ttl=self._ttl)
+
+    def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments | None:
+        """The arguments by name. None: the function itself says what is wrong with them."""
+        try:
+            return self._signature.bind(*args, **kwargs)
+        except TypeError:
+            return None
 
     # --- live
 
@@ -100,19 +112,17 @@ class Function:
 
     # --- served
 
-    def value(self, call: ServedCall, data: bytes) -> Any:
-        """A recorded result again.
+    def values(self, call: ServedCall) -> list[Any]:
+        """A recorded result again, or all items that a generator gave.
 
         Raises:
-            RewindReplayDivergenceError: its class is not to be found.
+            UntypedError: one of them cannot be read, by the classes that the program has now.
         """
-        try:
-            return typed.load(data, self._reach.names, self._reach.allows)
-        except typed.UntypedError as error:
-            call.end()
-            raise RewindReplayDivergenceError(
-                f"the recorded result of {self.name} cannot be served: {error}"
-            ) from None
+        recording = call.recording
+        if recording.head is None:
+            return []
+        parts = [data for _, data in Playback(recording, 0)] if self._gives_items else [recording.body]
+        return [typed.load(data, self._reach.names, self._reach.allows) for data in parts]
 
     def error(self, call: ServedCall) -> BaseException | None:
         """What a recorded call raises at its end, or None."""
@@ -155,6 +165,28 @@ def wrapped(function: Function) -> Callable[..., Any]:
     return wraps(original)(_plain(function))
 
 
+def _begun(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The call to be told, or served, or None, and what a served one gives: the pauses of it.
+
+    What was recorded is read before any of it is given: if it cannot be, the function can still run instead.
+    """
+    begun = function.begin(args, kwargs)
+    if begun is None:
+        return None, []
+    driver, request = begun
+    call: Any = yield from driver.begin(request)
+    if not hasattr(call, "playback"):
+        return call, []
+    try:
+        return call, function.values(call)
+    except typed.UntypedError as error:
+        call.end()
+        why = f"the recorded result of {function.name} cannot be served: {error}"
+    call = yield from driver.begin(replace(request, unreadable=why))
+    guard.warn_once(f"served {function.name}", f"{why}; the function runs")
+    return call, []
+
+
 async def _sleep(seconds: float) -> None:
     from rewind_auto.adapters.httpx_streams import sleep
 
@@ -163,13 +195,12 @@ async def _sleep(seconds: float) -> None:
 
 def _plain(function: Function) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
-        begun = function.begin(args, kwargs)
-        taken: Any = run(begun[0].begin(begun[1])) if begun is not None else None
+        taken, values = run(_begun(function, args, kwargs))
         if taken is None:
             return function.function(*args, **kwargs)
         if hasattr(taken, "playback"):
             run(_headed(taken))
-            return _given(function, taken)
+            return _given(function, taken, values)
         try:
             with taken.around():
                 value = function.function(*args, **kwargs)
@@ -184,13 +215,12 @@ def _plain(function: Function) -> Callable[..., Any]:
 
 def _coroutine(function: Function) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        begun = function.begin(args, kwargs)
-        taken: Any = await arun(begun[0].begin(begun[1]), _sleep) if begun is not None else None
+        taken, values = await arun(_begun(function, args, kwargs), _sleep)
         if taken is None:
             return await function.function(*args, **kwargs)
         if hasattr(taken, "playback"):
             await arun(_headed(taken), _sleep)
-            return _given(function, taken)
+            return _given(function, taken, values)
         try:
             with taken.around():
                 value = await function.function(*args, **kwargs)
@@ -222,12 +252,12 @@ def _kept(function: Function, call: LiveCall, value: Any) -> Any:
     return call.end(Ending.EOF)
 
 
-def _given(function: Function, call: ServedCall) -> Any:
+def _given(function: Function, call: ServedCall, values: list[Any]) -> Any:
     """The recorded result."""
     try:
-        if call.recording.head is None:
+        if not values:
             raise function.error(call) or call.beyond()
-        return function.value(call, call.recording.body)
+        return values[0]
     finally:
         call.end()
 
@@ -237,12 +267,11 @@ def _given(function: Function, call: ServedCall) -> Any:
 
 def _generator(function: Function) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        begun = function.begin(args, kwargs)
-        taken: Any = run(begun[0].begin(begun[1])) if begun is not None else None
+        taken, values = run(_begun(function, args, kwargs))
         if taken is None:
             return (yield from function.function(*args, **kwargs))
         if hasattr(taken, "playback"):
-            return (yield from _served_items(function, taken))
+            return (yield from _served_items(function, taken, values))
         return (yield from _live_items(function, taken, function.function(*args, **kwargs)))
 
     return call
@@ -275,13 +304,12 @@ def _live_items(function: Function, call: LiveCall, generator: Any) -> Generator
         run(kept.end())
 
 
-def _served_items(function: Function, call: ServedCall) -> Generator[Any, Any, Any]:
+def _served_items(function: Function, call: ServedCall, items: list[Any]) -> Generator[Any, Any, Any]:
     playback = call.playback()
     try:
         run(playback.head_pauses())
-        for pause, data in playback:
+        for (pause, _), item in zip(playback, items, strict=True):
             run(_pause(pause))
-            item = function.value(call, data)
             if "return" in item:
                 return item["return"]
             yield item["item"]
@@ -296,10 +324,9 @@ def _served_items(function: Function, call: ServedCall) -> Generator[Any, Any, A
 
 def _async_generator(function: Function) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        begun = function.begin(args, kwargs)
-        taken: Any = await arun(begun[0].begin(begun[1]), _sleep) if begun is not None else None
+        taken, values = await arun(_begun(function, args, kwargs), _sleep)
         if taken is not None and hasattr(taken, "playback"):
-            items = _served_async_items(function, taken)
+            items = _served_async_items(function, taken, values)
         else:
             items = function.function(*args, **kwargs)
             if taken is not None:
@@ -351,13 +378,14 @@ async def _live_async_items(function: Function, call: LiveCall, generator: Any) 
         run(kept.end())
 
 
-async def _served_async_items(function: Function, call: ServedCall) -> AsyncGenerator[Any, Any]:
+async def _served_async_items(
+    function: Function, call: ServedCall, items: list[Any]
+) -> AsyncGenerator[Any, Any]:
     playback = call.playback()
     try:
         await arun(playback.head_pauses(), _sleep)
-        for pause, data in playback:
+        for (pause, _), item in zip(playback, items, strict=True):
             await arun(_pause(pause), _sleep)
-            item = function.value(call, data)
             if "return" in item:
                 return
             yield item["item"]

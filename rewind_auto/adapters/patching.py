@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import WRAPPER_ASSIGNMENTS
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 from weakref import ref
 
@@ -31,11 +31,13 @@ _DEPTH = 50  # wrappers on top of one another that are looked through
 # Originals that others keep from when they were imported, and call instead of the attribute.
 _KEPT = (("vcr.patch", "_AiohttpClientSessionRequest"),)
 
+_Owner = type | ModuleType
+
 _put: list[Patch] = []  # all whose wrapper somebody has
 
 
 class Patch:
-    """One method of one class, wrapped.
+    """One method of one class, or one function of a module, wrapped.
 
     Attributes:
         driver: the one to ask, or None while the wrapper is switched off.
@@ -44,7 +46,7 @@ class Patch:
 
     __slots__ = ("_attribute", "_cls", "_cover", "_found", "_make", "_wrapper", "driver", "original")
 
-    def __init__(self, cls: type, attribute: str, driver: Driver, make: Callable[[Patch], Any]) -> None:
+    def __init__(self, cls: _Owner, attribute: str, driver: Driver, make: Callable[[Patch], Any]) -> None:
         self._cls = cls
         self._attribute = attribute
         self._found = cls.__dict__[attribute]
@@ -79,11 +81,11 @@ class Patch:
         self._put_in(wrapper)
         return True
 
-    def is_in(self, cls: type | None, attribute: str) -> bool:
+    def is_in(self, cls: _Owner | None, attribute: str) -> bool:
         """Whether this is the patch of that method."""
         return self._cls is cls and self._attribute == attribute
 
-    def place(self) -> tuple[type, str, Any]:
+    def place(self) -> tuple[_Owner, str, Any]:
         """The class, the name of the method, and what was found there."""
         return self._cls, self._attribute, self._found
 
@@ -105,7 +107,7 @@ class Patch:
                 wrap(self._cls, self._attribute, self.driver, self._make)
 
 
-def wrap(cls: type, attribute: str, driver: Driver, make: Callable[[Patch], Any]) -> bool:
+def wrap(cls: _Owner, attribute: str, driver: Driver, make: Callable[[Patch], Any]) -> bool:
     """Have ``cls.attribute`` wrapped by what ``make`` gives. Twice is once.
 
     Returns:
@@ -142,10 +144,11 @@ def is_wrapped(cls: type | None, attribute: str) -> bool:
 
 def at_work() -> list[tuple[type, str, Any]]:
     """The methods whose calls come to us: class, name, and what our wrapper was put around."""
-    return [patch.place() for patch in _put if patch.driver is not None]
+    places = [patch.place() for patch in _put if patch.driver is not None]
+    return [(cls, attribute, found) for cls, attribute, found in places if isinstance(cls, type)]
 
 
-def _patches(cls: type | None, attribute: str) -> list[Patch]:
+def _patches(cls: _Owner | None, attribute: str) -> list[Patch]:
     return [patch for patch in _put if patch.is_in(cls, attribute)]
 
 

@@ -14,6 +14,7 @@ ADAPTERS = {
     "requests": "rewind_auto.adapters.requests",
     "aiohttp": "rewind_auto.adapters.aiohttp",
 }
+_POOLS = {"multiprocessing.pool": "rewind_auto.adapters.pools"}
 
 
 def patched(module: ModuleType) -> None:
@@ -24,7 +25,8 @@ def patched(module: ModuleType) -> None:
     """
     # Not by the name it was imported as: httpx2.alias_httpx() makes "httpx" another name of httpx2, and a
     # test suite may have put an object of its own in the library's place.
-    adapter = ADAPTERS.get(getattr(module, "__name__", ""))
+    name = getattr(module, "__name__", "")
+    adapter = ADAPTERS.get(name) or _POOLS.get(name)
     process = driver.current() if adapter is not None else None
     if adapter is not None and process is not None:
         import_module(adapter).install(module, process)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 WATCHED = ("httpx", "httpx2", "requests", "aiohttp")
+POOLS = "multiprocessing.pool"  # watched for a strict replay, no other program needs it hooked
 
 
 class Loader:
@@ -50,7 +51,7 @@ class Tripwire:
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        if name not in WATCHED:
+        if name not in WATCHED and not (_pools and name == POOLS):
             return None
         for finder in sys.meta_path:
             find_spec = None if finder is self else getattr(finder, "find_spec", None)
@@ -64,6 +65,7 @@ class Tripwire:
 
 _tripwire = Tripwire()
 _strict = False
+_pools = False  # whether `POOLS` is watched
 _began = False  # whether the session in the environment is one that this process began
 
 
@@ -80,6 +82,17 @@ def arm(*, strict: bool = False) -> None:
     for name in WATCHED:
         if sys.modules.get(name) is not None:
             fire(__import__(name))  # waits for a thread that is still importing it
+    if strict:
+        watch_pools()
+
+
+def watch_pools() -> None:
+    """Have the pools of ``multiprocessing`` hand on a divergence: for a strict replay."""
+    global _pools
+    _pools = True
+    if sys.modules.get(POOLS) is not None:
+        __import__(POOLS)
+        fire(sys.modules[POOLS])
 
 
 def join_session() -> None:
@@ -102,6 +115,8 @@ def leave_session() -> None:
 
 def disarm() -> None:
     """Stop watching. What is hooked stays hooked."""
+    global _pools
+    _pools = False
     while is_armed():  # twice, if two threads have armed it at once
         sys.meta_path.remove(_tripwire)
 

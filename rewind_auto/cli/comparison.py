@@ -12,7 +12,7 @@ from rewind_auto.cli import answers
 from rewind_auto.core.align import Call, Pair, align
 from rewind_auto.core.canonical import Canonicalizer
 from rewind_auto.core.decode import decode
-from rewind_auto.core.model import Recording, Session
+from rewind_auto.core.model import Recording, Session, StepRef
 
 if TYPE_CHECKING:
     from rewind_auto.store.contract import Store
@@ -76,7 +76,8 @@ class Comparison:
                 self._advance()
                 if recording is not None:
                     key = self._canonicalizer.canonical(recording.request)
-                    calls.append(Call(step.step, key, recording.request, _outcome(recording)))
+                    origin = step.source or StepRef(session.id, step.step)
+                    calls.append(Call(step.step, key, recording.request, _outcome(recording), origin))
         return self._read[session.id]
 
 

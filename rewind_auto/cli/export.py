@@ -44,6 +44,8 @@ def run(options: argparse.Namespace) -> int:
     """
     if bool(options.refs) == options.all:
         raise RewindError("export what? name sessions, or say --all")
+    if options.output and _is_of(output.store_path(options), options.output):
+        raise RewindError(f"cannot write {options.output}: it belongs to the store")
     with closing(output.existing_store(options)) as store:
         sessions = chosen(store, options)
         total = sum(session.steps for session in sessions)
@@ -118,6 +120,18 @@ def private(path: str) -> int:
     return descriptor
 
 
+def _is_of(store: str, path: str) -> bool:
+    """Whether this is the file of the store, or one that SQLite keeps next to it, under whatever name."""
+    target = os.path.realpath(path)
+    for ending in ("", "-wal", "-shm", "-journal"):
+        own = os.path.realpath(store) + ending
+        if target == own or (
+            os.path.exists(own) and os.path.exists(target) and os.path.samefile(target, own)
+        ):
+            return True
+    return False
+
+
 @contextmanager
 def _opened(path: str | None) -> Iterator[TextIO]:
     if path is None or path == "-":
@@ -125,7 +139,7 @@ def _opened(path: str | None) -> Iterator[TextIO]:
         return
     try:
         descriptor = private(path)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            yield file
     except OSError as error:
         raise RewindError(f"cannot write {path}: {error.strerror}") from None
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-        yield file

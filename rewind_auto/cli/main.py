@@ -12,11 +12,11 @@ from types import ModuleType
 from typing import NoReturn
 
 from rewind_auto import __version__
+from rewind_auto.cli.streams import USAGE, Parser, command, say
 from rewind_auto.core.errors import RewindError
 from rewind_auto.settings import OPTIONS, load
 
 PROG = "rewind-auto"
-USAGE = 2
 VERBS = {
     "sessions": "list the recorded sessions, newest first",
     "show": "show a session's steps, or one step in full",
@@ -43,11 +43,6 @@ class _Nothing(ModuleType):
         return None
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"{PROG}: {message}\n")
-
-
 def main() -> NoReturn:
     """Entry point of the console script."""
     # As any other tool: no traceback in ``| head``, nor on Ctrl-C.
@@ -56,7 +51,7 @@ def main() -> NoReturn:
             signal.signal(getattr(signal, name), signal.SIG_DFL)
     # genai-prices brings an HTTP client along, for updates that nobody wants here: a sixth of `show`'s time.
     sys.modules["genai_prices.update_prices"] = _Nothing("genai_prices.update_prices")
-    sys.exit(run(sys.argv[1:]))
+    command(PROG, run)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -68,12 +63,11 @@ def run(argv: Sequence[str]) -> int:
     try:
         _use_rules()
         code: int = _module(options.verb).run(options)
-        sys.stdout.flush()
     except (RewindError, FileNotFoundError) as error:
         from rewind_auto.cli.output import printable
 
         said = printable(str(error)).encode("utf-8", "backslashreplace").decode()  # some quote what was read
-        print(f"{PROG}: {said}", file=sys.stderr)
+        say(f"{PROG}: {said}")
         return USAGE
     return code
 
@@ -90,7 +84,7 @@ def _module(verb: str) -> ModuleType:
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         PROG,
         description="Look at recorded sessions of LLM calls, and at the installation.",
         epilog="REF is a session id, a unique prefix of one, a name (its newest), last, or trace:<trace id>.",

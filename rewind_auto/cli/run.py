@@ -5,23 +5,25 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import re
 import shlex
 import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from rewind_auto import __version__
 from rewind_auto.boot import launch
+from rewind_auto.cli import streams
 from rewind_auto.core.errors import RewindError
 from rewind_auto.core.model import Mode
 from rewind_auto.settings import OPTIONS, Option, Settings, load
 from rewind_auto.store import header
-from rewind_auto.values import is_url, read_name
+from rewind_auto.values import read_name
 
 PROG = "rewind-run"
-USAGE, CANNOT_EXECUTE, NOT_FOUND = 2, 126, 127
+CANNOT_EXECUTE, NOT_FOUND = 126, 127
 _COMMAND_LIMIT = 4096  # characters of the command line kept with the session
+_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
 
 _DESCRIPTION = "Run a command and record, or replay, the LLM calls of every Python process in it."
 _REF = "REF is a session id, a unique prefix of one, a name (its newest), last, or trace:<trace id>."
@@ -40,14 +42,9 @@ _MODES = (
 )
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"{PROG}: {message}\n")
-
-
 def main() -> NoReturn:
     """Entry point of the console script."""
-    sys.exit(run(sys.argv[1:]))
+    streams.command(PROG, run)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -65,6 +62,7 @@ def run(argv: Sequence[str]) -> int:
         if info:
             from rewind_auto.cli import info as report
 
+            _default_signals()
             return report.show(settings, command, overrides, as_json=as_json)
         _check(settings, command)
         if settings.mode is Mode.REPLAY:
@@ -82,8 +80,8 @@ def run(argv: Sequence[str]) -> int:
             header.check(settings.store)
         return _become(command, launch.environment(os.environ, overrides))
     except (RewindError, FileNotFoundError) as error:
-        print(f"{PROG}: {error}", file=sys.stderr)
-        return USAGE
+        streams.say(f"{PROG}: {error}")
+        return streams.USAGE
 
 
 def failure(command: Sequence[str], error: OSError) -> int:
@@ -96,12 +94,12 @@ def failure(command: Sequence[str], error: OSError) -> int:
             if program.endswith(".py") and os.path.exists(program)
             else ""
         )
-        print(f"{PROG}: command not found: {program}{hint}", file=sys.stderr)
+        streams.say(f"{PROG}: command not found: {program}{hint}")
         return NOT_FOUND
     reason = "its interpreter is missing" if error.errno == errno.ENOENT else error.strerror
     if os.path.isdir(program):
         reason = "Is a directory"
-    print(f"{PROG}: cannot execute {program}: {reason}", file=sys.stderr)
+    streams.say(f"{PROG}: cannot execute {program}: {reason}")
     return CANNOT_EXECUTE
 
 
@@ -121,8 +119,10 @@ def _split(argv: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
         if not word.startswith("-"):
             break
         place += 1
-        if word == "--otlp":  # its value may be left out, so the command is taken for one only if it is a URL
-            place += is_url("".join(argv[place : place + 1]))
+        if (
+            word == "--otlp"
+        ):  # its value may be left out: the command is taken for one only if it has a scheme
+            place += bool(_SCHEME.match("".join(argv[place : place + 1])))
         elif word in with_value:
             place += 1
     return argv[:place], argv[place:]
@@ -131,7 +131,7 @@ def _split(argv: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 def _flags(options: Sequence[str]) -> dict[str, Any]:
     """The flags as variables, and ``info``. Ends the process on a wrong one, and on ``--help``."""
     variables = "\n".join(f"  {option.variable:<20} {option.help}" for option in OPTIONS if not option.flag)
-    parser = _Parser(
+    parser = streams.Parser(
         PROG,
         usage=f"{PROG} [OPTIONS] [--] COMMAND [ARGS...]",
         description=_DESCRIPTION,
@@ -171,6 +171,8 @@ def _with_mode(mode: Mode) -> Callable[[str], tuple[Mode, str]]:
 
 def _checked(option: Option) -> Callable[[str], str]:
     def read(text: str) -> str:
+        if not text.strip():  # as a variable it would be an unset one
+            raise argparse.ArgumentTypeError(f"{text!r}: is empty")
         try:
             option.parse(text)
         except ValueError as error:
@@ -233,18 +235,22 @@ def _check(settings: Settings, command: Sequence[str]) -> None:
     text = f"{left_out.reason}, so the agent would not be loaded"
     if settings.mode is Mode.REPLAY:
         raise RewindError(text)
-    print(f"{PROG}: {text.replace('would', 'will')}: nothing is recorded", file=sys.stderr)
+    streams.say(f"{PROG}: {text.replace('would', 'will')}: nothing is recorded")
 
 
 def _become(command: Sequence[str], environ: Mapping[str, str]) -> int:
-    # The interpreter ignores these from its start on, and an ignored signal stays ignored across exec.
-    for name in ("SIGPIPE", "SIGXFSZ"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    _default_signals()
     try:
         os.execvpe(command[0], list(command), environ)  # noqa: S606 - running the command is the product
     except OSError as error:
         return failure(command, error)
+
+
+def _default_signals() -> None:
+    # The interpreter ignores these from its start on, and an ignored signal stays ignored across exec.
+    for name in ("SIGPIPE", "SIGXFSZ"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
 if __name__ == "__main__":

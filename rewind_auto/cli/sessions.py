@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 
 from rewind_auto.cli import output
 from rewind_auto.core.model import Mode, Session
+from rewind_auto.core.valid import STATUSES
 from rewind_auto.values import read_seconds
 
 _SHOWN = 20  # sessions that people are shown unless they say how many
@@ -18,10 +19,8 @@ _SHOWN = 20  # sessions that people are shown unless they say how many
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("--name", metavar="NAME", help="only those called so; * stands for anything")
-    parser.add_argument("--mode", choices=tuple(Mode), help="only those of this mode")
-    parser.add_argument(
-        "--status", metavar="STATUS", help="only those with this status, as running or diverged"
-    )
+    parser.add_argument("--mode", choices=[mode.value for mode in Mode], help="only those of this mode")
+    parser.add_argument("--status", choices=STATUSES, help="only those with this status")
     parser.add_argument(
         "--since",
         metavar="AGE",

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from rewind_auto.boot import launch
+from rewind_auto.cli import streams
 from rewind_auto.core import redact
 from rewind_auto.core.errors import StoreError
 from rewind_auto.core.model import Mode, Session, Step
@@ -72,7 +73,7 @@ def replay(settings: Settings, command: Sequence[str], overrides: Mapping[str, s
         begin()  # as a rule it has
         verdict = patiently(lambda: store.verdict(session.id))
     except StoreError as error:
-        print(f"rewind-run: no verdict on this replay: {error}", file=sys.stderr)
+        streams.say(f"rewind-run: no verdict on this replay: {error}")
         return DIVERGED
     signalled = os.WIFSIGNALED(status)
     # A run that was cut short cannot have asked for everything.
@@ -84,10 +85,9 @@ def replay(settings: Settings, command: Sequence[str], overrides: Mapping[str, s
     if verdict.drifted:
         first = verdict.drifted[0]
         said = f"{_count(len(verdict.drifted), 'answer')} taken by place alone; the first, step {first.step},"
-        print(f"rewind-run: {said} {first.note}", file=sys.stderr)
+        streams.say(f"rewind-run: {said} {first.note}")
     if diverged:
-        sys.stderr.write(_summary(verdict, source, session.id, allow_unused=settings.allow_unused))
-        sys.stderr.flush()
+        streams.say(_summary(verdict, source, session.id, allow_unused=settings.allow_unused))
         return DIVERGED
     if signalled:
         _die_of(os.WTERMSIG(status))
@@ -108,7 +108,7 @@ def _summary(verdict: Verdict, source: Session, own: str, *, allow_unused: bool)
         lines += [f"    {_named(step, source.id)}" for step in verdict.unused[:_LISTED]]
         if len(verdict.unused) > _LISTED:
             lines.append(f"    and {len(verdict.unused) - _LISTED} more")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _count(number: int, noun: str) -> str:

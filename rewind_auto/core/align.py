@@ -23,12 +23,14 @@ class Call:
         number: of its step.
         key: equal for requests that mean the same.
         outcome: what came of it, as JSON values; equal outcomes mean the same.
+        origin: the recorded call that it shows, or itself.
     """
 
     number: int
     key: bytes
     request: Request
     outcome: object = None
+    origin: object = None
 
 
 @dataclass(frozen=True)
@@ -50,21 +52,26 @@ class Pair:
 def align(a: Sequence[Call], b: Sequence[Call]) -> list[Pair]:
     """Pairs of calls, in the order of the first run.
 
-    Equal requests go together first, wherever they stand: parallel ones may in another order. What is left
-    between these goes with the call to the same address that differs least.
+    Calls that show the same recorded one go together first, then equal requests, wherever they stand:
+    parallel ones may in another order. What is left between these goes with the call to the same address that
+    differs least.
     """
-    matcher = SequenceMatcher(None, [call.key for call in a], [call.key for call in b], autojunk=False)
+    shown = {call.origin for call in a if call.origin} & {call.origin for call in b}
+    keys_of_a, keys_of_b = (
+        [call.origin if call.origin in shown else call.key for call in run] for run in (a, b)
+    )
+    matcher = SequenceMatcher(None, keys_of_a, keys_of_b, autojunk=False)
     gaps = [code[1:] for code in matcher.get_opcodes() if code[0] != "equal"]
     with_a: dict[int, int] = {}
     for x, y, size in matcher.get_matching_blocks():
         with_a.update(zip(range(x, x + size), range(y, y + size), strict=True))
     anchors = {y: x for x, y in with_a.items()}
-    by_key: dict[bytes, list[int]] = {}
+    by_key: dict[object, list[int]] = {}
     for y in sorted(set(range(len(b))) - anchors.keys()):
-        by_key.setdefault(b[y].key, []).append(y)
+        by_key.setdefault(keys_of_b[y], []).append(y)
     for x in sorted(set(range(len(a))) - with_a.keys()):
-        if by_key.get(a[x].key):
-            with_a[x] = by_key[a[x].key].pop(0)
+        if by_key.get(keys_of_a[x]):
+            with_a[x] = by_key[keys_of_a[x]].pop(0)
     for a_from, a_to, b_from, b_to in gaps:
         taken = set(with_a.values())
         left = [y for y in range(b_from, b_to) if y not in taken]

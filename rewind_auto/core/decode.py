@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
-from rewind_auto.core.model import Head
+from rewind_auto.core.model import Head, Request
 
 READABLE = 32 << 20  # bytes of an answer that are read for what it says
+_CODING = b"content-encoding"
 _SMALL = 512  # bytes
 
 
@@ -32,6 +34,20 @@ def decode(head: Head, body: bytes, most: int = READABLE) -> bytes:
     for coding in reversed(content_encoding(head)):
         body = _decode(coding, body, most)
     return body
+
+
+def uncoded(request: Request) -> Request:
+    """The request as it is kept: with its content codings taken off, which differ from one time to the next.
+
+    One that is not so coded after all, or unpacks to more than `READABLE` bytes, stays as it is.
+    """
+    if not request.body or not any(name.lower() == _CODING for name, _ in request.headers):
+        return request
+    body = decode(Head(0, request.headers), request.body)
+    if body == request.body or len(body) >= READABLE:
+        return request
+    headers = tuple(pair for pair in request.headers if pair[0].lower() != _CODING)
+    return replace(request, body=body, headers=headers)
 
 
 def is_cut(head: Head, decoded: bytes) -> bool:

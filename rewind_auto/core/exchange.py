@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from time import perf_counter_ns
 
+from rewind_auto.core.decode import uncoded
 from rewind_auto.core.model import Ending, Fault, Head, Recording, Request
 
 _PIECES, _PIECE = 1000, 128
@@ -74,7 +75,7 @@ class Exchange:
         else:
             self._grow(len(body))
         if body is not None and not self.oversized:
-            self.request = replace(self.request, body=body)
+            self.request = uncoded(replace(self.request, body=body))
 
     def head(self, head: Head) -> None:
         """Status and headers have come."""

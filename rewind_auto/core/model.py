@@ -76,6 +76,7 @@ class Request:
     tool: bool = False  # a tool of the agent's: over HTTP, or a function ("python")
     ttl: float | None = None  # seconds for which a cache may serve the answer, if this says more than its own
     oversized: bool = False  # too large to be recorded: the body is something that stands for it
+    unreadable: str = ""  # why the recorded answer that it was given is of no use: to be asked live
 
 
 @dataclass(frozen=True, slots=True)

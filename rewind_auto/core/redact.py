@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
 from rewind_auto.core import redact_answer, secret_shapes
+from rewind_auto.core.decode import uncoded
 from rewind_auto.core.model import Headers, Recording, Request, Step
 from rewind_auto.core.rules import Rules
 
@@ -44,6 +45,7 @@ def use(rules: tuple[str, ...]) -> None:
     _names.clear()
     _seen.clear()
     url.cache_clear()
+    credentials.cache_clear()
 
 
 def has_rules() -> bool:
@@ -147,6 +149,7 @@ def _is_parameter(name: str) -> bool:
     return bool(_QUERY_NAMES.match(name)) or is_secret_name(name)
 
 
+@lru_cache(maxsize=16)  # asked for before a call and after it
 def credentials(pairs: Headers, address: str) -> tuple[bytes, ...]:
     """The secrets that this request itself carries, longest first."""
     found: set[bytes] = set()
@@ -246,7 +249,7 @@ def recording(kept: Recording, *, body: bool = True) -> tuple[Recording, tuple[b
         kept: the recording as it was.
         body: False leaves the request body to the caller.
     """
-    request = kept.request
+    request = uncoded(kept.request)
     secrets = credentials(request.headers, request.url)
     clean = Request(
         request.method,

@@ -78,12 +78,12 @@ _LARGE, _BEGINNING = 1 << 16, 1 << 10  # bytes
 # bodies cost; what stands around one is looked at only where it was found.
 _STEMS = (
     *(b"key", b"oken", b"ecret", b"assword", b"asswd", b"uthorization"),
-    *(b"ignature", b"sig", b"ssertion"),
+    *(b"ignature", b"sig", b"ssertion", b"assphrase", b"redentials", b"jwt"),
 )
 _FIELD = re.compile(
     rb"(?:(?:api|private|secret|virtual|subscription|access|litellm)[-_]?key"
     rb"|(?:access|refresh|auth|session|bearer|security|csrf|xsrf|(?<![a-z])id)[-_]?token"
-    rb"|secret|passw(?:or)?d|authorization)\Z",
+    rb"|secret|passw(?:or)?d|passphrase|credentials|jwt|authorization)\Z",
     re.IGNORECASE,
 )
 _PARAMETER = re.compile(_FIELD.pattern[:-3] + rb"|\A(?:key|token|sig)|signature|assertion)\Z", re.IGNORECASE)
@@ -204,7 +204,10 @@ def _value_after(body: bytes, end: int) -> Span | None:
         return None
     if opened is None:
         start = name.start() + (len(_ESCAPED) - 1 if before[name.start() - 1 :].startswith(_ESCAPED) else 0)
-        known = before[:start].endswith(_SEPARATORS) and _PARAMETER.search(before[start:])
+        asked = before[:start].endswith(_SEPARATORS) and _PARAMETER.search(before[start:])
+        # A variable of an environment, as in the files that set them; an escape may be before it.
+        variable = before[start + (before[:start][-1:] == b"\\") :]
+        known = asked or (variable.isupper() and _FIELD.search(variable))
         unquoted = _UNQUOTED.match(body, end) if known else None
         return unquoted.span(1) if unquoted else None
     if not _FIELD.search(name[0]):

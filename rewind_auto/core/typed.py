@@ -99,7 +99,7 @@ def load(data: bytes, home: Mapping[str, Any], allows: Callable[[type], bool] = 
         allows: whether an object of a class may be made that is not among these.
 
     Raises:
-        UntypedError: a class is not to be found, or the data was not made by `dump`.
+        UntypedError: a class is not to be found, or has other fields now, or the data was not made by `dump`.
     """
     try:
         return _load(json.loads(data.decode("utf-8", "surrogatepass")), _Home(home, allows))
@@ -128,21 +128,27 @@ def _dump(value: Any, *, loose: bool) -> Any:
     return _dump_object(value, cls, loose=loose)
 
 
-def _dump_object(value: Any, cls: type, *, loose: bool) -> Any:
+def _dump_object(value: Any, cls: Any, *, loose: bool) -> Any:
     kind = _kind(cls)
     if kind is None or ("<locals>" in cls.__qualname__ and not loose):
         if loose:
             return {"$": "object", "c": cls.__qualname__}
         where = " is defined inside a function" if kind else " is no JSON value, dataclass or pydantic model"
         raise UntypedError(f"{cls.__qualname__}{where}")
-    named = {"$": kind, "c": cls.__qualname__ if loose else f"{cls.__module__}:{cls.__qualname__}"}
+    module = "" if loose else f"{cls.__module__}:"
+    named: dict[str, Any] = {"$": kind, "c": f"{module}{cls.__qualname__}"}
     if kind == "enum":
-        return {**named, "v": value.name}
+        # A combination of flags has a name that cannot be looked up, or none: a list, with its value.
+        looked_up = loose or value.name in cls.__members__
+        return {**named, "v": value.name if looked_up else [_dump(value.value, loose=loose)]}
     if kind == "model":
         return {**named, "v": _dump_model(value, loose=loose)}
     if kind == "namedtuple":
         return {**named, "v": [_dump(item, loose=loose) for item in value]}
-    fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if hasattr(value, f.name)}
+    names = [field.name for field in dataclasses.fields(value)]
+    fields = {name: getattr(value, name) for name in names if hasattr(value, name)}
+    if len(fields) < len(names) and not loose:  # else it would be read as of another release of the class
+        named["unset"] = [name for name in names if name not in fields]
     return {**named, "v": {name: _dump(item, loose=loose) for name, item in fields.items()}}
 
 
@@ -170,21 +176,29 @@ def _load(value: Any, home: _Home) -> Any:
         return _TEXT_KINDS[kind](inner)
     if kind in _SEQUENCES:
         return _SEQUENCES[kind](_load(item, home) for item in inner)
-    return _load_object(kind, _find(kind, value["c"], home), inner, home)
+    cls = _find(kind, value["c"], home)
+    if kind == "dataclass":
+        _check_fields(cls, {*inner, *value.get("unset", ())})
+    return _load_object(kind, cls, inner, home)
+
+
+def _check_fields(cls: Any, recorded: set[str]) -> None:
+    fields = {field.name for field in dataclasses.fields(cls)}
+    for name in sorted(recorded - fields):
+        raise UntypedError(f"{cls.__qualname__} has no field {name!r}")
+    for name in sorted(fields - recorded):
+        raise UntypedError(f"{cls.__qualname__} has a field {name!r} that was not recorded")
 
 
 def _load_object(kind: str, cls: Any, inner: Any, home: _Home) -> Any:
     if kind == "enum":
-        return cls[inner]
+        return cls[inner] if isinstance(inner, str) else cls(_load(inner[0], home))
     if kind == "model":
         return cls.model_validate(inner)
     if kind == "namedtuple":
         return cls._make(_load(item, home) for item in inner)
     made = cls.__new__(cls)
-    fields = {field.name for field in dataclasses.fields(cls)}
     for name, item in inner.items():
-        if name not in fields:
-            raise UntypedError(f"{cls.__qualname__} has no field {name!r}")
         object.__setattr__(made, name, _load(item, home))  # as it was: neither computed again nor refused
     return made
 

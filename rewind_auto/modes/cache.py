@@ -34,14 +34,14 @@ class Cache:
             return None
         step, description = run.describe(request)
         if step.kind is Kind.LLM or (request.library == FUNCTIONS and _is_known(request)):
+            served = None
             try:
-                served = yield from self._served(step, description, request)
+                if not request.unreadable:
+                    served = yield from self._served(step, description, request)
             except StoreBusyError:
                 run.runtime.lose_patience()
-                served = None
             except StoreError as error:
                 guard.warn_once("store", f"nothing is served from the store, nor recorded: {error}")
-                served = None
             if served is not None:
                 return served
             step.decision = Decision.MISS

@@ -48,7 +48,7 @@ class Fork:
         if upgrade:
             return None
         step, description = run.describe(request)
-        if not self._live:
+        if not self._live and not request.unreadable:
             served = yield from self._served(step, description, request)
             if served is not None:
                 return served

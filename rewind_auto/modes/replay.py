@@ -42,6 +42,10 @@ class Replay:
             message = f"strict replay: the source has no session {run.session.name!r} here; nothing was sent"
             run.diverged(step, message)
             raise RewindReplayDivergenceError(message)
+        if request.unreadable:
+            message = f"strict replay: {request.unreadable}"
+            run.diverged(step, message)
+            raise RewindReplayDivergenceError(message)
         if upgrade:
             step.fingerprint = Fingerprint(run.canonicalizer.exact(request), b"")
             why = "a protocol upgrade cannot be replayed"

@@ -20,6 +20,7 @@ from typing import Any
 from rewind_auto.core import forks, guard
 from rewind_auto.core.errors import StoreBusyError, StoreError
 from rewind_auto.store import header, shape
+from rewind_auto.store.descriptors import Descriptors, keep
 from rewind_auto.store.identity import Identity
 from rewind_auto.store.schema import APPLICATION_ID, MIGRATIONS, SCHEMA, SCHEMA_VERSION
 
@@ -57,6 +58,7 @@ class Connection:
         self._patience = patience
         self._forget = forget
         self._identity: Identity | None = None
+        self._descriptors = Descriptors(path)
         self._lock = threading.RLock()
         self._checkpoint_lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
@@ -71,12 +73,14 @@ class Connection:
     def acquire(self) -> sqlite3.Connection:
         """Take the connection for this thread; `release` follows, whatever happens."""
         self._lock.acquire()
-        if self._db is None:
-            try:
+        try:
+            if self._db is not None and self._descriptors.is_lost() and not self._end():
+                raise StoreError(f"{self.path}: the program has closed its descriptors, and uses the numbers")
+            if self._db is None:
                 self._db = self._connect()
-            except BaseException:
-                self._lock.release()
-                raise
+        except BaseException:
+            self._lock.release()
+            raise
         return self._db
 
     def current(self) -> sqlite3.Connection:
@@ -125,12 +129,18 @@ class Connection:
         waited = self._checkpoint_lock.acquire(timeout=_CLOSE_WAIT)
         try:
             with self._lock:
-                db, self._db = self._db, None
-                if db is not None:
-                    db.close()
+                self._end()
         finally:
             if waited:
                 self._checkpoint_lock.release()
+
+    def _end(self) -> bool:
+        """Close the connection, if there is one. False: the program has files of its own in its place."""
+        if self._db is not None and not self._descriptors.close(self._db):
+            keep(self._db)
+            return False
+        self._db = None
+        return True
 
     def _connect(self) -> sqlite3.Connection:
         if self._identity is not None and self._identity.is_gone():
@@ -147,42 +157,50 @@ class Connection:
             if not self._create:
                 raise StoreError(f"no store at {self.path}: nothing has been recorded there yet")
             _make(self.path)
-        # Not by `sqlite3.connect`: tracers replace it, and would have our queries among the program's spans.
-        db = sqlite3.Connection(
-            self.path,
-            timeout=self._patience,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=128,
-        )
-        try:
-            _prepare(db, self.path)
-        except BaseException:
-            db.close()
-            raise
-        self._identity = Identity(self.path)
+        descriptors = Descriptors(self.path)
+        with descriptors.opening():
+            # Not by `sqlite3.connect`: tracers replace it, and would have our queries among its spans.
+            db = sqlite3.Connection(
+                self.path,
+                timeout=self._patience,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=128,
+            )
+            try:
+                _prepare(db, self.path)
+                descriptors.note()
+            except BaseException:
+                db.close()
+                raise
+        self._descriptors, self._identity = descriptors, Identity(self.path)
         return db
 
     def _checkpoint(self) -> None:
+        descriptors = self._descriptors
         try:
             # Busy is no failure: the next one will do.
             with (
                 guard.swallow("checkpoint"),
                 self._checkpoint_lock,
                 suppress(sqlite3.OperationalError),
-                closing(sqlite3.Connection(self.path, timeout=0, isolation_level=None)) as db,
             ):
-                # The log starts over only from a moment when all of it was in the file, and writers add to it
-                # meanwhile; each pass leaves less. RESTART holds them back, and so live calls: only for a log
-                # that would grow for ever.
-                log = copied = 0
-                for _ in range(_PASSES):
-                    _, log, copied = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-                    if log == copied:
-                        break
-                if log > _LONG_LOG:
-                    db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+                if descriptors.lost():
+                    return
+                with closing(sqlite3.Connection(self.path, timeout=0, isolation_level=None)) as db:
+                    # The log starts over only from a moment when all of it was in the file, and writers add
+                    # to it meanwhile; each pass leaves less. RESTART holds them back, and so live calls: only
+                    # for a log that would grow for ever.
+                    log = copied = 0
+                    for _ in range(_PASSES):
+                        _, log, copied = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                        if log == copied:
+                            break
+                    if log > _LONG_LOG:
+                        db.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
         finally:
+            with guard.swallow("checkpoint"):
+                descriptors.note()
             self._checkpointing = False
 
     def _before_fork(self) -> None:
@@ -192,18 +210,18 @@ class Connection:
             lock for lock in (self._checkpoint_lock, self._lock) if lock.acquire(timeout=_FORK_WAIT)
         ]
         if self._lock in held and self._db is not None and not self._db.in_transaction:
-            self._db.close()
-            self._db = None
+            self._end()
 
     def _after_fork(self) -> None:
         for lock in self._held.pop(threading.get_ident(), ()):
             lock.release()
 
     def _after_fork_in_child(self) -> None:
-        if self._db is not None:  # a transaction that did not end in time: never touch it here
-            _abandoned.append(self._db)
+        # Where the program has files of its own in its place, that is so in the child as well.
+        if self._db is not None and not self._descriptors.lost():
+            _abandoned.append(self._db)  # a transaction that did not end in time: never touch it here
+            self._db = None
         self._lock, self._checkpoint_lock = threading.RLock(), threading.Lock()
-        self._db = None
         self._checkpointing = False
         self._held.clear()
 

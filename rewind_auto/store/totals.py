@@ -13,6 +13,8 @@ _FAMILY = (
     "WITH RECURSIVE family (id, uid) AS (SELECT id, uid FROM sessions WHERE uid = :session"
     " UNION SELECT s.id, s.uid FROM sessions s JOIN family ON s.outer = family.uid) SELECT id FROM family"
 )
+# A program may still record into one that was removed.
+_THERE = "SELECT id FROM sessions WHERE status <> 'removed'"
 
 
 def count(db: sqlite3.Connection, session_id: str | None, since: float) -> tuple[int, int, int]:
@@ -21,9 +23,9 @@ def count(db: sqlite3.Connection, session_id: str | None, since: float) -> tuple
     steps, hits = db.execute(
         f"SELECT count(*), coalesce(sum(decision = 'hit'), 0) FROM steps WHERE {counted}", named
     ).fetchone()
-    asked = "1" if session_id is None else f"id IN ({_FAMILY})"
+    asked = _THERE if session_id is None else _FAMILY
     (sessions,) = db.execute(
-        f"SELECT count(*) FROM sessions WHERE {asked} AND (started_at >= :since OR EXISTS"
+        f"SELECT count(*) FROM sessions WHERE id IN ({asked}) AND (started_at >= :since OR EXISTS"
         " (SELECT 1 FROM steps WHERE session = sessions.id AND whole = 1 AND steps.started_at >= :since))",
         named,
     ).fetchone()
@@ -54,8 +56,11 @@ def each(db: sqlite3.Connection, session_id: str | None, since: float) -> Iterat
 
 def _scope(session_id: str | None, since: float) -> tuple[dict[str, object], str]:
     """Which steps are asked about: a condition and the values in it."""
-    whose = "" if session_id is None else f" AND session IN ({_FAMILY})"
-    return {"session": session_id, "since": since}, f"whole = 1 AND started_at >= :since{whose}"
+    whose = _THERE if session_id is None else _FAMILY
+    return {
+        "session": session_id,
+        "since": since,
+    }, f"whole = 1 AND started_at >= :since AND session IN ({whose})"
 
 
 def _use(at: float, packed: bytes | None, *, live: bool, hits: int) -> Use:

@@ -20,6 +20,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Reso
 
 from rewind_auto.core import guard
 from rewind_auto.telemetry.exits import PROCESS
+from rewind_auto.telemetry.kept_alive import watch
 from rewind_auto.telemetry.processor import Outbox, why
 from rewind_auto.telemetry.signals import ExportError, ExportPlan, Signal
 
@@ -135,16 +136,18 @@ def _otlp(signal: Signal, endpoint: str | None, seconds: float | None) -> Any:
         certificate = _of_otlp(signal, "CERTIFICATE")
         if certificate and any(os.environ.get(name) for name in _BUNDLES):
             options["session"] = _trusting(certificate)
-        # It knows nothing of suppression: each export would be a trace of its own in the user's backend.
-        if "ddtrace" in sys.modules and not any(name.endswith("_CREDENTIAL_PROVIDER") for name in os.environ):
-            options["session"] = _unseen(options.get("session") or import_module("requests").Session())
+        if not any(name.endswith("_CREDENTIAL_PROVIDER") for name in os.environ):
+            session = options.setdefault("session", import_module("requests").Session())
+            # It knows nothing of suppression: each export would be a trace of its own in the user's backend.
+            if "ddtrace" in sys.modules:
+                _unseen(session)
+            watch(session)
     return unobserved(getattr(module, signal.exporter), **options)
 
 
-def _unseen(session: Any) -> Any:
-    """``session``, with its requests passing by what tools have put around ``requests.Session.send``."""
+def _unseen(session: Any) -> None:
+    """Have a session's requests pass by what tools have put around ``requests.Session.send``."""
     session.send = MethodType(unwrap(type(session).send), session)
-    return session
 
 
 def _of_otlp(signal: Signal, what: str) -> str:

@@ -125,6 +125,7 @@ def test_switches_that_keep_the_agent_out(command: str, ignores: bool) -> None:
         ("./split -I", "python3 -uE ignores the environment"),
         ("./plain -I", None),
         ("./empty", None),
+        ("env -S 'python", None),
     ],
 )
 def test_what_keeps_the_agent_out(command: str, reason: str | None, tmp_path, monkeypatch) -> None:

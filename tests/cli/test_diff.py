@@ -152,6 +152,32 @@ def record_sessions(rewind_run, provider, tmp_path):
     return start
 
 
+def test_a_replay_goes_by_what_it_was_served(record, diff, rewind_run, provider, tmp_path):
+    """Equal requests have different answers here, and a replay may ask for them in another order."""
+    provider.on("/v1/chat/completions", lambda _: answer(len(provider.seen)))
+    source = """
+        import sys, threading
+        import httpx2
+        def ask():
+            body = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+            httpx2.post(sys.argv[1], json=body)
+        for name in sys.argv[2]:
+            thread = threading.Thread(target=ask, name=name)
+            thread.start()
+            thread.join()
+    """
+    (tmp_path / "threads.py").write_text(textwrap.dedent(source))
+    command = (sys.executable, "threads.py", f"{provider.url}/v1/chat/completions")
+    rewind_run("--hosts", "127.0.0.1", "--name", "a", *command, "xyz")
+    provider.stop()
+    assert rewind_run("--replay", "a", "--name", "b", *command, "zxy").returncode == 0
+    said = json.loads(diff("a", "b", "--json").stdout)
+    assert [(step["step_a"], step["step_b"], step["state"]) for step in said["steps"]] == [
+        (1, 2, "same"), (2, 3, "same"), (3, 1, "same"),
+    ]  # fmt: skip
+    assert said["first_divergence"] is None
+
+
 def test_sessions_inside(record_sessions, diff):
     """With the one of the same name that asks most of the same."""
     record_sessions("a", "chat,one,two", "chat,three,four", "gone,five")

@@ -95,6 +95,17 @@ def test_a_session_goes_with_its_content(store, rewind_auto):
     assert counts == [0, 0, 0]
 
 
+def test_what_is_removed_is_not_counted(store, rewind_auto):
+    recorded(store, "aaaa", "one")
+    uid = recorded(store, "bbbb", "one", "two")
+    assert rewind_auto("rm", "aaaa", "bbbb").returncode == 0
+    late = Step(uid, 0, started_at=1.0, provider="openai", model="m", usage={"input_tokens": 3})
+    store.prepare(late, None)()  # by a program that still records into it
+    assert json.loads(rewind_auto("sessions", "--json").stdout) == []
+    said = json.loads(rewind_auto("stats", "--json").stdout)
+    assert (said["sessions"], said["steps"], said["spent"]["input_tokens"]) == (0, 0, 0)
+
+
 def test_what_others_show_is_not_removed(store, rewind_auto):
     source = recorded(store, "aaaa", "one")
     replay = recorded(store, "bbbb", "one", parent=source)

@@ -153,6 +153,10 @@ class TestCommandLine:
             (["--fork", "last@0", "true"], "steps are numbered from 1"),
             (["--fork", "last@3", "true"], "no store at"),
             (["--tools", "a/b", "true"], "--tools: 'a/b'"),
+            (["--hosts", "", "true"], "--hosts: '': is empty"),
+            (["--tools", " ", "true"], "--tools: ' ': is empty"),
+            (["--otlp", "ftp://x", "true"], "--otlp: 'ftp://x': not an http(s) URL"),
+            (["--otlp", "http://", "true"], "--otlp: 'http://': not an http(s) URL"),
         ],
     )
     def test_wrong_usage(self, rewind_run, args, says, tmp_path) -> None:

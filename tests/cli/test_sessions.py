@@ -135,8 +135,23 @@ def test_chosen_ones(environ, store_path, args, names) -> None:
     assert [session["id"] for session in shown] == names
 
 
-@pytest.mark.parametrize("args", [("--mode", "both"), ("--since", "soon"), ("--inside", "nosuch")])
-def test_chosen_wrongly(environ, store_path, args) -> None:
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (
+            ("--mode", "nope"),
+            "argument --mode: invalid choice: nope (choose from record, cache, replay, fork, off)",
+        ),
+        (
+            ("--status", "nope"),
+            "argument --status: invalid choice: nope (choose from running, completed, interrupted, diverged)",
+        ),
+        (("--since", "soon"), "argument --since: soon: not a number"),
+        (("--inside", "nosuch"), "no session is called nosuch; `rewind-auto sessions` lists them"),
+    ],
+)
+def test_chosen_wrongly(environ, store_path, args, said) -> None:
     fill(store_path)
     done = look(environ, "sessions", *args)
-    assert (done.returncode, done.stdout) == (2, "")
+    plain = done.stderr.replace("'", "")  # not every release of Python quotes the choices
+    assert (done.returncode, done.stdout, plain) == (2, "", f"rewind-auto: {said}\n")

@@ -34,6 +34,25 @@ def told(rewind_auto, ref, *args):
     return shown
 
 
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("by", ["name", "link", "hard link"])
+def test_an_export_onto_the_store_is_refused(rewind_auto, store_path, tmp_path, ending, by):
+    fill(store_path)
+    target = file = store_path.with_name(store_path.name + ending)
+    if by == "link":
+        file = tmp_path / "link"
+        file.symlink_to(target)
+    elif by == "hard link":
+        target.touch()
+        file = tmp_path / "link"
+        file.hardlink_to(target)
+    before = {path: path.read_bytes() for path in store_path.parent.iterdir()}
+    done = rewind_auto("export", "--all", "-o", str(file))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"rewind-auto: cannot write {file}: it belongs to the store\n"
+    assert {path: path.read_bytes() for path in store_path.parent.iterdir()} == before
+
+
 def test_whole_sessions(rewind_auto, store_path, other, tmp_path):
     fill(store_path)
     file = tmp_path / "all.jsonl"

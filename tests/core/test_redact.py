@@ -362,6 +362,33 @@ def test_a_quote_inside_a_secret_is_part_of_it():
             body = json.dumps({"arguments": body})
 
 
+def test_variables_of_an_environment():
+    """As a tool reads them from a file, or the output of a command; code is no such thing."""
+    text = f"X=1\nDB_PASSWORD={CANARY}\nexport OPENAI_API_KEY={CANARY}; run --fast\nf(password=p, api_key=k)"
+    for body in (text, json.dumps({"content": text})):
+        clean = redact.request_body(body.encode()).decode()
+        assert clean == body.replace(f"{CANARY};", "[redacted]").replace(CANARY, "[redacted]")
+
+
+def test_a_web_token_is_found_wherever_it_begins():
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N"
+    for text in (f"a {token} b", f"\n{token}", f"it={token}.", f"x{token}", f"{token} {token}"):
+        for body in (text, json.dumps({"content": text})):
+            clean = redact.request_body(body.encode()).decode()
+            assert "eyJ" not in clean
+            assert clean.count("[redacted]") == text.count(token)
+    for text in ("eyJhbGciOi.eyJzdWIiOiIxMjM0", "sentence.eyJzdWIiOiIxMjM0NTY3.dozjg"):
+        assert redact.request_body(text.encode()).decode() == text
+
+
+def test_a_file_in_a_body_hides_nothing_beside_it():
+    file = base64.b64encode(bytes(range(256)) * 1000).decode()
+    body = json.dumps({"image": f"data:image/png;base64,{file}", "api_key": CANARY})
+    assert redact.request_body(body.encode()) == body.replace(CANARY, "[redacted]").encode()
+    whole = json.dumps({"image": file}).encode()
+    assert redact.request_body(whole) is whole
+
+
 def test_many_quotes_cost_no_more_than_their_length():
     for body in (
         b'"' * 100_000,
@@ -374,6 +401,11 @@ def test_many_quotes_cost_no_more_than_their_length():
         b'form-data; name="api_key"\r\n\r\n' * 5_000,
         b"://" * 33_000,
         b"a=b&" * 25_000 + b" ",
+        b"key=" * 25_000,
+        b"?key=" * 20_000,
+        b"eyJaaaaaaaaaa" * 8_000,
+        b"-----BEGIN PRIVATE KEY-----" * 4_000,
+        b"-----BEGIN " + b"A " * 50_000,
     ):
         started = time.process_time()
         redact.request_body(body)

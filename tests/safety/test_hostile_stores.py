@@ -221,6 +221,22 @@ def test_a_database_with_more_in_it_is_refused(store_path, statement, command):
         assert "is not a store of rewind-auto: it has a" in error
 
 
+def test_a_recording_that_is_not_whole_is_not_served(program, command, store_path, server):
+    """Its chunks are said to be fewer bytes than there are."""
+    source = "import httpx; print(httpx.post(URL, json={}).text)"
+    program(source, "--name", "first")
+    with closing(sqlite3.connect(store_path)) as db:
+        (data,) = db.execute("SELECT doc FROM steps").fetchone()
+        doc = codec.load_doc(data)
+        doc["exchange"]["cuts"][0] -= 5
+        db.execute("UPDATE steps SET doc = ?", (codec.encode_doc(doc),))
+        db.commit()
+    server.stop()
+    out, error = program(source, "--replay", "first", code=86)
+    assert out == ""
+    assert "damaged" in error
+
+
 def test_a_table_that_is_a_view_is_refused(store_path, command):
     filled(store_path)
     with closing(sqlite3.connect(store_path)) as db, db:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 
 import pytest
 from servers import Server, answer, reply
@@ -73,6 +74,29 @@ def test_in_store_spans_and_exports(program, command, collector, server, store_p
     )
     assert "ACME" not in refused
     assert "5550123" not in refused
+
+
+def test_a_cache_serves_nobody_the_answer_of_another(program, server):
+    """Two questions that differ in what is taken out have one fingerprint."""
+    server.on("/v1/chat/completions", lambda _: answer(len(server.seen)))
+    source = """
+        import httpx
+        for number in ("73920174", "73920175", "73920174"):
+            print(httpx.post(URL, json={"messages": f"ACME-{number} KEY-{number}"}).text)
+    """
+    for key, rules in (("k", RULES), ("sk-0123456789abcdef", "x-none")):
+        server.forget()
+        said, _ = program(source.replace("KEY", key), "--cache", REWIND_REDACT=rules)
+        assert said == "1\n2\n1\n"
+
+
+def test_the_command_line_of_a_replay_is_redacted(program, command, files, server, tmp_path):
+    server.on("/v1/chat/completions", answer(1))
+    program("import httpx; httpx.post(URL, content='{}')", "--name", "first")
+    words = ("--hosts", "127.0.0.1", "--replay", "first", sys.executable, tmp_path / "program.py", SECRET)
+    command("run", *words, REWIND_REDACT=RULES)
+    assert b"program.py" in files()
+    assert SECRET.encode() not in files()
 
 
 def test_on_the_way_in(program, command, store_path, tmp_path):

@@ -28,6 +28,11 @@ class Colour(enum.Enum):
     RED = 1
 
 
+class Access(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
 @dataclasses.dataclass(frozen=True)
 class Point:
     x: int
@@ -56,6 +61,7 @@ VALUES = [
     (1, "a"), {1, 2}, frozenset({"a"}), b"\x00\xff", Colour.RED, Point(1, ("a", "b")), [Point(2)],
     Forecast(city="Ulm", at=dt.datetime(2026, 1, 2, tzinfo=dt.UTC), where=Point(3, ("t",))),
     Place("Ulm", 3), decimal.Decimal("1.10"), dt.date(2026, 1, 2), dt.timedelta(days=1, seconds=2),
+    Access.READ, Access.READ | Access.WRITE, Access(0),
 ]  # fmt: skip
 
 
@@ -464,6 +470,138 @@ def test_a_class_that_is_gone(monkeypatch):
         pytest.raises(RewindReplayDivergenceError, match="Point is not to be found"),
     ):
         tool(14)
+
+
+@dataclasses.dataclass
+class Half:
+    one: int
+    other: int = dataclasses.field(init=False)
+
+
+def test_a_field_that_was_never_set(kept):
+    @cached_call
+    def half():
+        ran.append("half")
+        return Half(1)
+
+    assert both(lambda: vars(half()), kept) == {"one": 1}
+
+
+def order(*fields):
+    """Another release of one class of the program."""
+    cls = dataclasses.make_dataclass("Order", fields)
+    cls.__module__ = __name__
+    return cls
+
+
+Order = order("number")
+
+
+@cached_call
+def look():
+    ran.append("look")
+    return Order(*range(len(dataclasses.fields(Order))))
+
+
+@cached_call
+async def alook():
+    ran.append("alook")
+    return Order(*range(len(dataclasses.fields(Order))))
+
+
+@cached_call
+def looks():
+    ran.append("looks")
+    yield "first"
+    yield Order(*range(len(dataclasses.fields(Order))))
+
+
+@cached_call
+async def alooks():
+    ran.append("alooks")
+    yield "first"
+    yield Order(*range(len(dataclasses.fields(Order))))
+
+
+async def gathered(items):
+    return [item async for item in items]
+
+
+LOOKS = {
+    "look": lambda: [look()],
+    "alook": lambda: [asyncio.run(alook())],
+    "looks": lambda: list(looks()),
+    "alooks": lambda: asyncio.run(gathered(alooks())),
+}
+RELEASES = [(("number", "total"), ("number",)), (("number",), ("number", "total"))]
+
+
+@pytest.mark.parametrize(("before", "now"), RELEASES, ids=["lost", "got"])
+@pytest.mark.parametrize("mode", ["cache", "fork"])
+@pytest.mark.parametrize("kind", LOOKS)
+def test_a_class_with_other_fields_now_has_the_function_run(
+    monkeypatch, kept, capfd, kind, mode, before, now
+):
+    monkeypatch.setitem(globals(), "Order", order(*before))
+    with rewind_auto.session("recorded"):
+        LOOKS[kind]()
+    monkeypatch.setitem(globals(), "Order", order(*now))
+    with rewind_auto.session("next", mode=mode, source="recorded" if mode == "fork" else None):
+        said = LOOKS[kind]()
+        assert said[-1] == Order(*range(len(now)))
+        assert ran == [kind] * 2
+        if mode == "cache":
+            assert LOOKS[kind]() == said
+            assert ran == [kind] * 2
+    assert steps_of(kept, "next")[1] == ("tool", "miss" if mode == "cache" else "record")
+    line = capfd.readouterr().err
+    assert line.count("\n") == 1
+    assert f"of {kind} cannot be served: Order has" in line
+    assert "field 'total'" in line
+
+
+@pytest.mark.parametrize(("before", "now"), RELEASES, ids=["lost", "got"])
+@pytest.mark.parametrize("kind", LOOKS)
+def test_a_class_with_other_fields_now_diverges(monkeypatch, kept, kind, before, now):
+    monkeypatch.setitem(globals(), "Order", order(*before))
+    with rewind_auto.session("recorded"):
+        LOOKS[kind]()
+    monkeypatch.setitem(globals(), "Order", order(*now))
+    with (
+        rewind_auto.session("replayed", mode="replay", source="recorded"),
+        pytest.raises(RewindReplayDivergenceError, match=r"Order has .* field 'total'"),
+    ):
+        LOOKS[kind]()
+    assert ran == [kind]
+    assert steps_of(kept, "replayed")[-1] == ("tool", "blocked")
+
+
+@cached_call(key=lambda asked: asked["id"])
+def keyed(asked):
+    ran.append("keyed")
+    return 1
+
+
+def test_a_key_that_fails_leaves_the_call_alone(monkeypatch, kept, capfd):
+    monkeypatch.delenv("REWIND_TESTING")
+    with rewind_auto.session("recorded"):
+        assert [keyed({"id": 1}), keyed({}), keyed({})] == [1, 1, 1]
+    assert len(steps_of(kept, "recorded")) == 1
+    line = capfd.readouterr().err
+    assert line.count("\n") == 1
+    assert "the key of keyed" in line
+    assert "KeyError: 'id'" in line
+
+
+def test_a_key_that_fails_diverges():
+    with rewind_auto.session("recorded"):
+        keyed({"id": 1})
+    with rewind_auto.session("replayed", mode="replay", source="recorded"):
+        with pytest.raises(RewindReplayDivergenceError, match="the key of keyed: KeyError"):
+            keyed({})
+        with pytest.raises(TypeError, match="missing 1 required"):
+            keyed()
+    assert ran == ["keyed"]
 
 
 def test_wrong_use():

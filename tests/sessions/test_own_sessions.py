@@ -43,6 +43,13 @@ def test_only_what_is_inside_is_recorded(ask, kept):
     assert len(steps) == 2
 
 
+def test_names_that_are_none():
+    with pytest.raises(TypeError, match=r"^name must be a str, not int$"):
+        rewind_auto.session(3)
+    with pytest.raises(SettingsError, match=r"^REWIND_SESSION_NAME='': is empty$"):
+        rewind_auto.session("")
+
+
 def test_no_state_is_left(ask):
     environment, client = dict(os.environ), ask.__globals__["httpx2"].Client._transport_for_url
     with pytest.raises(ZeroDivisionError), rewind_auto.session("mine"):
