@@ -18,6 +18,7 @@ from typing import Any
 from rewind_auto.core import guard
 
 _Hook = Callable[[], None]
+_Pair = tuple[Callable[[], _Hook | None], Callable[[], _Hook | None]]
 _WAIT = 1.0  # seconds that a fork waits, at most
 
 # Held while modules are imported in the middle of a program, and while what has to be told of forks is made.
@@ -25,7 +26,7 @@ _WAIT = 1.0  # seconds that a fork waits, at most
 # that it does not have: its own first call would wait for ever.
 importing = threading.RLock()
 
-_around: list[tuple[Callable[[], _Hook | None], Callable[[], _Hook | None]]] = []
+_around: list[_Pair] = []
 _in_child: list[Callable[[], _Hook | None]] = []
 _locks: weakref.WeakSet[Any] = weakref.WeakSet()
 _mine = threading.local()  # threads can fork at the same time
@@ -38,6 +39,9 @@ def around_fork(before: _Hook, after: _Hook) -> None:
     """
     _around[:] = [pair for pair in _around if pair[0]() is not None]
     _around.append((_weakly(before), _weakly(after)))
+    # The latest is called first: before `logging` takes its lock, say, for which a thread may be waiting that
+    # is waited for here.
+    _register(before=_tell)
 
 
 def in_forked_child(hook: _Hook) -> None:
@@ -62,21 +66,38 @@ def _weakly(hook: _Hook) -> Callable[[], _Hook | None]:
     return lambda: hook
 
 
+def _tell() -> None:
+    """Call what was not called yet before this fork."""
+    told = _told()
+    for pair in reversed(tuple(_around)):
+        if pair not in told:
+            told.append(pair)
+            _call(pair[0]())
+
+
+def _told() -> list[_Pair]:
+    if not hasattr(_mine, "told"):
+        _mine.told = []
+    told: list[_Pair] = _mine.told
+    return told
+
+
 def _before() -> None:
+    _tell()
     _mine.waited = importing.acquire(timeout=_WAIT)
-    _mine.around = tuple(_around)
-    for before, _ in reversed(_mine.around):
-        _call(before())
+    _tell()  # what was made meanwhile
 
 
 def _after() -> None:
-    for _, after in _mine.around:
+    for _, after in reversed(_told()):
         _call(after())
+    _told().clear()
     if _mine.waited:
         importing.release()
 
 
 def _after_in_child() -> None:
+    _told().clear()
     for held in tuple(_locks):
         held._at_fork_reinit()  # noqa: SLF001 - there since 3.9, for this
     if _mine.waited:
@@ -93,5 +114,9 @@ def _call(hook: _Hook | None) -> None:
             hook()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after_in_child)
+def _register(**hooks: _Hook) -> None:
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(**hooks)
+
+
+_register(before=_before, after_in_parent=_after, after_in_child=_after_in_child)
