@@ -79,7 +79,10 @@ def test_the_program_sees_what_it_sees_without_us(driver, mode, error):
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout)
     assert len(found) > 120
-    assert [one["place"] for one in found if not one["failed"]] == []
+    # When a finalizer runs is the interpreter's to decide: it may not have, this time.
+    finalizers = ("*.__del__", "*.dropped")
+    missed = [one["place"] for one in found if not one["failed"]]
+    assert [place for place in missed if not any(fnmatch(place, each) for each in finalizers)] == []
     assert {
         one["place"]: one["out"] for one in found if one["out"] and one["place"] != "adapters.aiohttp._wants"
     } == {}
