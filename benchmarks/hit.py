@@ -61,13 +61,17 @@ class Hits:
                 times += self._caller.calls(self._take(count - len(times))).wall
         return times
 
+    def close(self) -> None:
+        """Let go of the store, which is about to go."""
+        if self._agent is not None:
+            self._agent.close()
+
     def _take(self, count: int) -> list[bytes]:
         taken, self._left = self._left[:count], self._left[count:]
         return taken
 
     def _begin(self) -> None:
-        if self._agent is not None:
-            self._agent.close()
+        self.close()
         self._agent = Agent(self._caller.module, self._store, source=RECORDED)
         self._left = random.Random(7).sample(self._questions, len(self._questions))
 
@@ -84,6 +88,7 @@ def measure(store: Path, size: int, kind: str, rounds: int) -> Pair:
         plain.append(caller.calls([question(0)] * _BLOCK).p50)
         pool.body = None
         other.append(sorted(hits.block(_BLOCK))[_BLOCK // 2])
+    hits.close()
     return Pair(plain[2:], other[2:])
 
 

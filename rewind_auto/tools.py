@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 from rewind_auto import driver, values
-from rewind_auto.adapters.functions import Function, wrapped
+from rewind_auto.adapters.function_wrappers import wrapped
+from rewind_auto.adapters.functions import Function
 from rewind_auto.boot import tripwire
 from rewind_auto.driver import ProcessDriver
 
