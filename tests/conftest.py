@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from offline_provider import OfflineProvider
 
 # The developer's own settings, keys and proxies must neither steer a test nor be used by one.
@@ -19,7 +20,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run the tests marked slow too")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    # The same examples each time, so that a run says something of the change it is for; new ones with --full.
+    settings.register_profile("ours", derandomize=not config.getoption("--full"))
+    settings.load_profile("ours")
     for name in tuple(os.environ):
         foreign = name.startswith(_FOREIGN) and not name.startswith(_HANDED_IN)
         if foreign or name.upper() in _PROXIES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ def python(version: str) -> str:
     for place in sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}")):
         return str(place)
     found = shutil.which(f"python{version}")
-    if found is None:
+    # What is there may be a stand-in of a version manager's, with nothing behind it.
+    if found is None or subprocess.run([found, "-c", "pass"], capture_output=True).returncode:
         pytest.skip(f"no Python {version} here")
     return found

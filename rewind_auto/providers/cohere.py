@@ -21,6 +21,7 @@ from rewind_auto.providers.info import (
     ToolDefinition,
 )
 from rewind_auto.providers.reading import (
+    clean,
     error_code,
     integer,
     number,
@@ -199,7 +200,7 @@ def _output_messages(document: dict[str, Any]) -> list[Message]:
 
 def _finish_reason(given: Any, made: list[Part]) -> str:
     """Version 1 says of a call for tools, as of any answer, that it is complete; generate may say nothing."""
-    reason = _FINISH_REASONS.get(text(given) or "COMPLETE", str(given).lower())
+    reason = _FINISH_REASONS.get(text(given) or "COMPLETE", clean(str(given)).lower())
     called = reason == "stop" and any(part["type"] == "tool_call" for part in made)
     return "tool_call" if called else reason
 

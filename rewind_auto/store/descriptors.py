@@ -70,12 +70,12 @@ class Descriptors:
 
     def is_lost(self) -> bool:
         """Whether the lowest of them is: all are closed at once, from some number on. About a microsecond."""
-        number = min(self._files, default=-1)
+        number = min(tuple(self._files), default=-1)  # a checkpoint's thread may add some meanwhile
         return number >= 0 and _at(number) != self._files[number]
 
     def lost(self) -> list[int]:
         """Those that are closed, or other files, by now."""
-        return [number for number, file in self._files.items() if _at(number) != file]
+        return [number for number, file in tuple(self._files.items()) if _at(number) != file]
 
     def close(self, db: sqlite3.Connection) -> bool:
         """Close the connection. False: that cannot be done while the program has files in those places."""
