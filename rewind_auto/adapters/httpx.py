@@ -23,7 +23,7 @@ from rewind_auto.adapters.httpx_family import Family, family_of
 from rewind_auto.core.faults import to_fault
 from rewind_auto.core.model import Ending
 from rewind_auto.core.playback import Playback
-from rewind_auto.core.seam import Driver, LiveCall, arun, inside, run
+from rewind_auto.core.seam import Driver, LiveCall, Pauses, arun, inside, run
 
 WITHOUT_SEAM = "transports other than the default ones are not covered"
 
@@ -164,6 +164,22 @@ class _Transport:
             call.lost(error)
         return False
 
+    def _serve(self, call: Any, drained: bodies.Drained | None, served: Any) -> Pauses[Any]:
+        """The recorded answer: a response, its body a ``served``, or what it raises. None: cannot be had."""
+        try:
+            playback: Playback = call.playback()
+            yield from playback.head_pauses()
+            if call.recording.head is None:
+                return bodies.unanswered(call, drained and drained[1], self._family.to_exception)
+            return self._family.to_library(call, served(call, playback, self._family))
+        except Exception as error:  # noqa: BLE001 - the program must not see it
+            call.end()
+            self._driver.failed("a recorded answer", error)
+            return None
+        except BaseException:  # cancelled while it waited
+            call.end()
+            raise
+
 
 class _SyncTransport(_Transport):
     def handle_request(self, request: Any) -> Any:
@@ -179,7 +195,7 @@ class _SyncTransport(_Transport):
         except Exception as error:  # noqa: BLE001 - the program must not see it
             driver.failed("request of httpx", error)
         if call is not None and hasattr(call, "playback"):
-            answer = self._serve(call, drained)
+            answer = run(self._serve(call, drained, family.SyncServed))
             if isinstance(answer, BaseException):
                 raise answer
             if answer is not None:
@@ -213,22 +229,6 @@ class _SyncTransport(_Transport):
             run(call.end(Ending.EOF))
         return response
 
-    def _serve(self, call: Any, drained: bodies.Drained | None) -> Any:
-        """The recorded answer: a response, or what it raises. None: it cannot be had."""
-        try:
-            playback: Playback = call.playback()
-            run(playback.head_pauses())
-            if call.recording.head is None:
-                return bodies.unanswered(call, drained and drained[1], self._family.to_exception)
-            return self._family.to_library(call, self._family.SyncServed(call, playback, self._family))
-        except Exception as error:  # noqa: BLE001 - the program must not see it
-            call.end()
-            self._driver.failed("a recorded answer", error)
-            return None
-        except BaseException:  # cancelled while it waited
-            call.end()
-            raise
-
 
 class _AsyncTransport(_Transport):
     async def handle_async_request(self, request: Any) -> Any:
@@ -244,7 +244,7 @@ class _AsyncTransport(_Transport):
         except Exception as error:  # noqa: BLE001 - the program must not see it
             driver.failed("request of httpx", error)
         if call is not None and hasattr(call, "playback"):
-            answer = await self._serve(call, drained)
+            answer = await arun(self._serve(call, drained, family.AsyncServed), streams.sleep)
             if isinstance(answer, BaseException):
                 raise answer
             if answer is not None:
@@ -277,19 +277,3 @@ class _AsyncTransport(_Transport):
         elif not self._tee(response, call, family.AsyncTee, family.AsyncByteStream):
             await arun(call.end(Ending.EOF), streams.sleep)
         return response
-
-    async def _serve(self, call: Any, drained: bodies.Drained | None) -> Any:
-        """The recorded answer: a response, or what it raises. None: it cannot be had."""
-        try:
-            playback: Playback = call.playback()
-            await arun(playback.head_pauses(), streams.sleep)
-            if call.recording.head is None:
-                return bodies.unanswered(call, drained and drained[1], self._family.to_exception)
-            return self._family.to_library(call, self._family.AsyncServed(call, playback, self._family))
-        except Exception as error:  # noqa: BLE001 - the program must not see it
-            call.end()
-            self._driver.failed("a recorded answer", error)
-            return None
-        except BaseException:  # cancelled while it waited
-            call.end()
-            raise

@@ -25,9 +25,8 @@ class Writer(StoreFile):
     """The part of `rewind_auto.store.contract.Store` that writes what a program does."""
 
     def begin(self, session: Session) -> None:
-        if (
-            session.mode is not Mode.REPLAY
-        ):  # the verdict on a replay is in the file that it began in, or nowhere
+        # The verdict on a replay is in the file that it began in, or nowhere.
+        if session.mode is not Mode.REPLAY:
             self._begun[session.id] = session
         own = session.pid in (0, os.getpid())
         with self._connection.reading as db:
