@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -18,7 +19,7 @@ from rewind_auto.core.errors import RewindError
 from rewind_auto.telemetry.signals import TRACES, ExportPlan, signal_url
 
 _PATIENCE = 3.0  # seconds for all of it: finding the host, connecting, and an answer
-_FAILED = 400
+_FAILED = 300
 _GRPC, _HTTP = 4317, 4318
 
 
@@ -55,14 +56,22 @@ def check(plan: ExportPlan) -> str:
         raise CollectorError(f"{place}: {_reason(answer)}; start a collector there, or set another endpoint")
     if answer == 0:
         return f"{place} is reachable (gRPC)"
-    # No spans is nothing to complain of, but a collector may take it for a malformed request.
-    if answer >= _FAILED and answer != http.HTTPStatus.BAD_REQUEST:
+    if answer >= _FAILED and answer not in _TAKEN:
         hint = _HINTS.get(answer, "it would not take spans")
         raise CollectorError(f"{place} answers {answer}: {hint}")
     return f"{place} is reachable and answers {answer}"
 
 
+_TAKEN = (
+    HTTPStatus.BAD_REQUEST,  # a collector may take no spans for a malformed request
+    HTTPStatus.TEMPORARY_REDIRECT,
+    HTTPStatus.PERMANENT_REDIRECT,
+)
+_MOVED = "it redirects, and spans do not go along: set the endpoint to where it leads"
 _HINTS = {
+    301: _MOVED,
+    302: _MOVED,
+    303: _MOVED,
     401: "OTEL_EXPORTER_OTLP_HEADERS needs a valid key",
     403: "OTEL_EXPORTER_OTLP_HEADERS needs a key that may write",
     404: "the path of the endpoint is wrong",
@@ -95,6 +104,13 @@ def locate(endpoint: str | None) -> Where:
     return Where(url, parts.hostname, port, grpc)
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Keys are for the collector, not for where it sends us. The answer that says so is an error as well."""
+
+    def redirect_request(self, *_what: object) -> None:
+        return None
+
+
 def _connect(where: Where) -> int:
     socket.create_connection((where.host, where.port), timeout=_PATIENCE).close()
     return 0
@@ -114,9 +130,11 @@ def _post(where: Where) -> int:
     certificates = os.environ.get(TRACES.variable("CERTIFICATE")) or os.environ.get(
         "OTEL_EXPORTER_OTLP_CERTIFICATE"
     )
-    context = ssl.create_default_context(cafile=certificates) if where.url.startswith("https:") else None
+    handlers: list[urllib.request.BaseHandler] = [_NoRedirects()]
+    if where.url.startswith("https:"):
+        handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=certificates)))
     try:
-        with urllib.request.urlopen(request, timeout=_PATIENCE, context=context) as answer:  # noqa: S310
+        with urllib.request.build_opener(*handlers).open(request, timeout=_PATIENCE) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

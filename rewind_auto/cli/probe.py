@@ -31,9 +31,12 @@ _DEPTH = 50  # wrappers on top of one another that are looked through
 _UNKNOWN = "generated code"  # as of mocks that keep to a signature
 _MARK = "@rewind "  # other things may write to the child's stdout as well
 
-# For whatever interpreter there is: one too old for the package says so in our sitecustomize.
+# For whatever interpreter there is: one too old for the package says so in our sitecustomize. With -c the
+# current directory is on the path, where a script of the user's may have a library's name.
 _ARMED = """
-import json, sys
+import sys
+sys.path[:] = [path for path in sys.path if path]
+import json
 def say(**found):
     sys.stdout.write("\\nMARK" + json.dumps(found) + "\\n")
     sys.stdout.flush()

@@ -25,26 +25,27 @@ _NAME = re.compile(
 _BEGIN = rb"-----BEGIN[ A-Z]{0,40}PRIVATE KEY-----"
 # One pattern a family, each with the literal that must be there first: a substring test over the body is a
 # hundred times cheaper than an alternation tried at every byte. For the same reason a pattern begins with a
-# literal where that is common, and what must not be before it is looked at after it.
+# literal, and what must not be before it is looked at after it. What is in a group stays.
 _KEY_SHAPED: tuple[tuple[bytes, re.Pattern[bytes]], ...] = tuple(
     (hint, re.compile(pattern))
     for hint, pattern in (
         (b"sk-", rb"sk-(?<!\wsk-)[A-Za-z0-9_\-]{16,}"),  # OpenAI, Anthropic, and many more
-        (b"csk-", rb"\bcsk-[A-Za-z0-9_\-]{16,}"),
-        (b"bsk-", rb"\bbsk-[A-Za-z0-9_\-]{16,}"),
-        (b"ek_", rb"\bek_[A-Za-z0-9]{16,}"),  # OpenAI, for a browser
+        (b"csk-", rb"csk-(?<!\wcsk-)[A-Za-z0-9_\-]{16,}"),
+        (b"bsk-", rb"bsk-(?<!\wbsk-)[A-Za-z0-9_\-]{16,}"),
+        (b"ek_", rb"ek_(?<!\wek_)[A-Za-z0-9]{16,}"),  # OpenAI, for a browser
         (b"gsk_", rb"gsk_[A-Za-z0-9]{16,}"),
         (b"xai-", rb"xai-[A-Za-z0-9]{16,}"),
         (b"pplx-", rb"pplx-[A-Za-z0-9]{16,}"),
-        (b"fw_", rb"\bfw_[A-Za-z0-9]{16,}"),
-        (b"r8_", rb"\br8_[A-Za-z0-9]{16,}"),
-        (b"hf_", rb"\bhf_[A-Za-z0-9]{16,}"),
-        (b"tgp_", rb"\btgp_v1_[A-Za-z0-9_\-]{16,}"),  # Together
+        (b"fw_", rb"fw_(?<!\wfw_)[A-Za-z0-9]{16,}"),
+        (b"r8_", rb"r8_(?<!\wr8_)[A-Za-z0-9]{16,}"),
+        (b"hf_", rb"hf_(?<!\whf_)[A-Za-z0-9]{16,}"),
+        (b"tgp_", rb"tgp_(?<!\wtgp_)v1_[A-Za-z0-9_\-]{16,}"),  # Together
         (b"nvapi-", rb"nvapi-[A-Za-z0-9_\-]{16,}"),
-        (b"dapi", rb"\bdapi[0-9a-f]{32}"),  # Databricks
-        (b"tvly-", rb"\btvly-[A-Za-z0-9\-]{16,}"),
-        (b"pcsk_", rb"\bpcsk_[A-Za-z0-9_]{16,}"),
-        (b"_live_", rb"\b[sr]k_live_[A-Za-z0-9]{16,}"),  # Stripe
+        (b"dapi", rb"dapi(?<!\wdapi)[0-9a-f]{32}"),  # Databricks
+        (b"tvly-", rb"tvly-(?<!\wtvly-)[A-Za-z0-9\-]{16,}"),
+        (b"pcsk_", rb"pcsk_(?<!\wpcsk_)[A-Za-z0-9_]{16,}"),
+        (b"sk_live_", rb"sk_live_(?<!\wsk_live_)[A-Za-z0-9]{16,}"),  # Stripe
+        (b"rk_live_", rb"rk_live_(?<!\wrk_live_)[A-Za-z0-9]{16,}"),
         (b"gh", rb"gh(?<!\wgh)[posur]_[A-Za-z0-9]{16,}"),
         (b"github_pat_", rb"github_pat_[A-Za-z0-9_]{20,}"),
         (b"glpat-", rb"glpat-[A-Za-z0-9_\-]{16,}"),
@@ -54,18 +55,18 @@ _KEY_SHAPED: tuple[tuple[bytes, re.Pattern[bytes]], ...] = tuple(
         (b"GOCSPX-", rb"GOCSPX-[0-9A-Za-z_\-]{20,}"),
         (b"AKIA", rb"AKIA[0-9A-Z]{16}"),  # AWS
         (b"ASIA", rb"ASIA[0-9A-Z]{16}"),
-        (b"ABSK", rb"\bABSK[A-Za-z0-9+/]{20,}=*"),  # AWS, of Bedrock alone
+        (b"ABSK", rb"ABSK(?<!\wABSK)[A-Za-z0-9+/]{20,}=*"),  # AWS, of Bedrock alone
         (b"bedrock-api-key-", rb"bedrock-api-key-[A-Za-z0-9+/]{16,}=*"),
         (b"xox", rb"xox[abeprs]-[A-Za-z0-9\-]{10,}"),  # Slack
-        (b"hooks.slack.com", rb"(?<=hooks\.slack\.com/services/)[A-Z0-9]+/[A-Z0-9]+/[A-Za-z0-9]{16,}"),
-        (b"/webhooks/", rb"(?<=/webhooks/)\d{15,20}/[A-Za-z0-9_\-]{40,}"),  # Discord
+        (b"hooks.slack.com", rb"(hooks\.slack\.com/services/)[A-Z0-9]+/[A-Z0-9]+/[A-Za-z0-9]{16,}"),
+        (b"/webhooks/", rb"(/webhooks/)\d{15,20}/[A-Za-z0-9_\-]{40,}"),  # Discord
         (b":AA", rb"(?<!\d)\d{6,12}:AA[A-Za-z0-9_\-]{30,}"),  # Telegram, in the path
         (b"earer ", rb"[Bb]earer +[A-Za-z0-9._~+/\-]{16,}=*"),
         (
             b"PRIVATE KEY",
             _BEGIN + rb"(?:[^\"-]|-(?!----BEGIN))*?" + _BEGIN.replace(b"BEGIN", b"END"),
         ),
-        (b"://", rb"(?<=://)[^\s/@:?#\"'\\<>]*:[^\s/@?#\"'\\<>]{3,}(?=@)"),  # user:password@
+        (b"://", rb"(://)[^\s/@:?#\"'\\<>]*:[^\s/@?#\"'\\<>]{3,}(?=@)"),  # user:password@
     )
 )
 # The second and third part of a JSON web token; the first is the run of such characters before it.
@@ -131,7 +132,7 @@ def _without_files(body: bytes) -> bytes:
 def _cleaned(body: bytes) -> bytes:
     for hint, pattern in _KEY_SHAPED:
         if hint in body:
-            body = pattern.sub(MARK, body)
+            body = pattern.sub(rb"\1" + MARK if pattern.groups else MARK, body)
     if b".eyJ" in body:
         body = replaced(body, _web_tokens(body))
     return replaced(body, _named(body))

@@ -178,6 +178,13 @@ class TestExporter:
         with pytest.raises(CollectorError, match=said):
             doctor._exporter()
 
+    def test_one_that_redirects(self, collector) -> None:
+        """The keys do not go along."""
+        collector.on("/v1/traces", reply(b"", 302, (("location", f"{collector.url}/elsewhere"),)))
+        with pytest.raises(CollectorError, match="answers 302: it redirects"):
+            doctor._exporter()
+        assert [seen.path for seen in collector.seen] == ["/v1/traces"]
+
     def test_one_that_wants_spans_in_a_request(self, collector) -> None:
         collector.on("/v1/traces", reply(b"", 400))
         assert doctor._exporter().endswith("is reachable and answers 400")
@@ -353,6 +360,13 @@ def test_an_import_that_ends_the_process(environ, tmp_path) -> None:
     found = failing(look(environ, "doctor", "--json", PYTHONPATH=path))
     assert "exit code 7" in found["requests"]
     assert "aiohttp" in found
+
+
+def test_files_of_the_directory_it_is_asked_in_are_not_run(environ, tmp_path, monkeypatch) -> None:
+    (tmp_path / "httpx.py").write_text("import os; os._exit(7)")
+    monkeypatch.chdir(tmp_path)
+    checks = checked(look(environ, "doctor", "--json"))
+    assert checks["httpx"][1].startswith(f"{metadata.version('httpx')}, hooked at")
 
 
 def test_a_child_that_the_agent_cannot_load_into(environ, tmp_path) -> None:
