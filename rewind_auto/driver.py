@@ -76,11 +76,16 @@ class ProcessDriver:
     def failed(self, where: str, error: Exception) -> None:
         """See `rewind_auto.core.seam.Driver.failed`."""
         opened = inner.current()
-        mode = opened.run.session.mode if opened is not None and opened.run else self.settings.mode
-        if mode == "replay":
+        run = opened.run if opened is not None else None
+        if run is None and self._runtime is not None:
+            run = self._runtime.run
+        if (run.session.mode if run is not None else self.settings.mode) == "replay":
             what = f"internal error in {where}: {type(error).__name__}: {error}"
             message = f"strict replay: nothing was sent: {what}"
             guard.warn_once("strict replay", message)  # a program may swallow what it is raised
+            if run is not None:
+                with guard.swallow("divergence"):
+                    run.failed(message)
             raise RewindReplayDivergenceError(message) from error
         guard.report(where, error)
 

@@ -219,6 +219,10 @@ class Run:
         blocked = replace(step, step=0, decision=Decision.BLOCKED, match=None, source=None, note=message)
         run(self.runtime.patiently(self.store.prepare(blocked, None), REPLAY_PATIENCE))
 
+    def failed(self, message: str) -> None:
+        """Keep that a call could not even be looked at: nothing is known of it."""
+        self.diverged(Step(self.session.id, 0, kind=Kind.HTTP), message)
+
     def finish(self) -> bool:
         """Note the session's end and say what diverged, unless that is another process's business.
 

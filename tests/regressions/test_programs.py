@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from rewind_auto.core.model import Ending
+from rewind_auto.core.model import Decision, Ending, Mode
 from rewind_auto.store import open_store
 
 ROOT = Path(__file__).parents[2]
@@ -209,6 +210,30 @@ def test_a_divergence_that_meets_a_locked_store_counts(run):
     done = run(LOCKED + swallowing, "--replay", "last", "--allow-unused")
     assert done.stdout == "200\nRewindReplayDivergenceError True\n"
     assert done.returncode == 86
+
+
+def test_a_recorded_answer_that_cannot_be_served_counts(run, store_path):
+    """As a divergence, though the program swallows what it is raised."""
+    assert run(ASK).returncode == 0
+    failing = """
+    from rewind_auto.adapters import httpx_family
+    def to_library(*given):
+        raise KeyError("not today")
+    httpx_family.Family.to_library = to_library
+    try:
+        httpx2.post(sys.argv[1], json=body)
+    except BaseException as error:
+        print(type(error).__name__)
+    """
+    program = ASK.replace("    print(httpx2.post(sys.argv[1], json=body).status_code)\n", failing)
+    done = run(program, "--replay", "last")
+    assert (done.returncode, done.stdout) == (86, "RewindReplayDivergenceError\n")
+    with closing(open_store(str(store_path))) as store:
+        (session,) = (one for one in store.sessions() if one.mode is Mode.REPLAY)
+        said = [step.note for step in store.steps(session.id) if step.decision is Decision.BLOCKED]
+    assert said == [
+        "strict replay: nothing was sent: internal error in a recorded answer: KeyError: 'not today'"
+    ]
 
 
 def test_a_store_locked_at_exit_is_one_line(run):
