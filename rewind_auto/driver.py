@@ -82,8 +82,10 @@ class ProcessDriver:
         if (run.session.mode if run is not None else self.settings.mode) == "replay":
             what = f"internal error in {where}: {type(error).__name__}: {error}"
             message = f"strict replay: nothing was sent: {what}"
-            guard.warn_once("strict replay", message)  # a program may swallow what it is raised
-            if run is not None:
+            # It is said as well: a program may swallow what it is raised.
+            if run is None:
+                guard.warn_once("strict replay", message)
+            else:
                 with guard.swallow("divergence"):
                     run.failed(message)
             raise RewindReplayDivergenceError(message) from error

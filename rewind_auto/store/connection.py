@@ -19,10 +19,9 @@ from typing import Any
 
 from rewind_auto.core import forks, guard
 from rewind_auto.core.errors import StoreBusyError, StoreError
-from rewind_auto.store import header, shape
+from rewind_auto.store import opening
 from rewind_auto.store.descriptors import Descriptors, keep
 from rewind_auto.store.identity import Identity
-from rewind_auto.store.schema import APPLICATION_ID, MIGRATIONS, SCHEMA, SCHEMA_VERSION
 
 _CHECKPOINT_EVERY = 1000  # write transactions; a log of some ten MB
 _PASSES = 4
@@ -149,14 +148,13 @@ class Connection:
                 "replaced",
                 f"{self.path} was deleted or replaced: what was recorded before is not in the new file",
             )
-            with _checking:
-                _checked.discard(self.path)
+            opening.uncheck(self.path)
         self._forget()  # a new file can have the number of the one that was deleted
-        _check(self.path)
+        opening.check(self.path)
         if not self.path.exists():
             if not self._create:
                 raise StoreError(f"no store at {self.path}: nothing has been recorded there yet")
-            _make(self.path)
+            opening.make(self.path)
         descriptors = Descriptors(self.path)
         with descriptors.opening():
             # Not by `sqlite3.connect`: tracers replace it, and would have our queries among its spans.
@@ -168,7 +166,7 @@ class Connection:
                 cached_statements=128,
             )
             try:
-                _prepare(db, self.path)
+                opening.prepare(db, self.path)
                 descriptors.note()
             except BaseException:
                 db.close()
@@ -227,99 +225,6 @@ class Connection:
 
 
 _abandoned: list[sqlite3.Connection] = []
-
-
-_checked: set[Path] = set()
-_checking = forks.lock()
-
-
-def _check(path: Path) -> None:
-    """Refuse files of others before SQLite is let near: closing a database would write its log into it.
-
-    Once only: to close a file that has been read drops all locks that this process has on it (POSIX), those
-    of the connections that are open among them.
-    """
-    with _checking:
-        if path not in _checked:
-            header.check(str(path))
-            _checked.add(path)
-
-
-def _make(path: Path) -> None:
-    """Create an empty file that only its owner can read; SQLite gives its log the same mode."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # A link of this user's was looked at; one that comes in between is not followed.
-        flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
-        os.close(os.open(os.path.realpath(path), flags, 0o600))
-    except OSError as error:
-        raise StoreError(f"cannot create the store {path}: {error.strerror or error}") from None
-
-
-def _prepare(db: sqlite3.Connection, path: Path) -> None:
-    """Recognise the file, make the schema if it is new, and set the connection up."""
-    db.execute("PRAGMA synchronous=NORMAL")
-    db.execute("PRAGMA wal_autocheckpoint=0")
-    db.execute("PRAGMA cache_size=-8000")  # KB; the default of 2 MB is outgrown by a few thousand steps
-    if _recognise(db, path):
-        shape.check(db, path)
-        if db.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION:
-            _migrate(db)
-        return
-    # The schema is written in rollback mode, before the switch to WAL, so that the mark of whose file it is
-    # stands in the file itself and never only in a log beside it.
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        if not _recognise(db, path):
-            for statement in SCHEMA:
-                db.execute(statement)
-            db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-    db.execute("PRAGMA journal_mode=WAL")
-    db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # makes the log, which `Identity` looks for
-
-
-def _migrate(db: sqlite3.Connection) -> None:
-    """Bring a file of an earlier format up to this one, in one transaction."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        version: int = db.execute("PRAGMA user_version").fetchone()[0]  # another process may have done it
-        for since in range(version, SCHEMA_VERSION):
-            for statement in MIGRATIONS[since]:
-                db.execute(statement)
-        db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-
-
-def _recognise(db: sqlite3.Connection, path: Path) -> bool:
-    """Whether the file has our schema. False: it is empty.
-
-    Raises:
-        StoreError: it is another program's, or a newer release's; it was not touched.
-    """
-    mark: int = db.execute("PRAGMA application_id").fetchone()[0]
-    version: int = db.execute("PRAGMA user_version").fetchone()[0]
-    if mark == 0 and version == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-        return False
-    if mark != APPLICATION_ID:
-        raise StoreError(f"{path} is not a rewind-auto store; it was left untouched")
-    if version > SCHEMA_VERSION:
-        raise StoreError(
-            f"{path} was written by a newer rewind-auto (format {version}, this one knows {SCHEMA_VERSION}); "
-            "it was left untouched"
-        )
-    if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        db.execute("PRAGMA journal_mode=WAL")  # the process that made the schema died before this
-    return True
 
 
 def _translated(error: BaseException, path: Path) -> StoreError:

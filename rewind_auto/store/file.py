@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from rewind_auto.core.model import Session
-from rewind_auto.store import reading
+from rewind_auto.store import session_rows
 from rewind_auto.store.connection import Connection
 
 
@@ -44,5 +44,5 @@ class StoreFile:
     def _must(self, db: sqlite3.Connection, session_id: str) -> int:
         key = self._key(db, session_id)
         if key is None:
-            raise reading.unknown(session_id)
+            raise session_rows.unknown(session_id)
         return key

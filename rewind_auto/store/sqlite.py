@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from rewind_auto.core.errors import StoreBusyError
 from rewind_auto.core.model import Recording, Session, Step
-from rewind_auto.store import reading, removing, scrubbing, totals
+from rewind_auto.store import reading, removing, scrubbing, session_rows, totals
 from rewind_auto.store.claims import Claims
 from rewind_auto.store.contract import Use, Uses, Verdict
 from rewind_auto.store.scrubbing import Scrubbed
@@ -19,15 +19,15 @@ class SqliteStore(Writer, Claims):
 
     def resolve(self, ref: str, *, for_replay: bool = False) -> Session:
         with self._connection.reading as db:
-            return reading.resolve(db, ref, for_replay=for_replay)
+            return session_rows.resolve(db, ref, for_replay=for_replay)
 
     def inner(self, session_id: str) -> list[Session]:
         with self._connection.reading as db:
-            return reading.inner(db, session_id)
+            return session_rows.inner(db, session_id)
 
     def sessions(self) -> list[Session]:
         with self._connection.reading as db:
-            return reading.sessions(db)
+            return session_rows.sessions(db)
 
     def steps(self, session_id: str) -> list[Step]:
         with self._connection.reading as db:
@@ -53,7 +53,7 @@ class SqliteStore(Writer, Claims):
 
     def verdict(self, session_id: str) -> Verdict:
         with self._connection.reading as db:
-            return reading.verdict(db, session_id, self._must(db, session_id))
+            return session_rows.verdict(db, session_id, self._must(db, session_id))
 
     # --- removing
 

@@ -12,7 +12,7 @@ from typing import Any
 from rewind_auto.core import redact
 from rewind_auto.core.errors import StoreError
 from rewind_auto.core.model import Decision, Mode, Recording, Session, Step
-from rewind_auto.store import content, reading
+from rewind_auto.store import content, session_rows
 from rewind_auto.store.codec import dump_doc, dump_hit
 from rewind_auto.store.file import StoreFile
 
@@ -31,13 +31,13 @@ class Writer(StoreFile):
         own = session.pid in (0, os.getpid())
         with self._connection.reading as db:
             found = db.execute("SELECT status FROM sessions WHERE uid = ?", (session.id,)).fetchone()
-        if found is None or (own and found[0] == reading.CHILDREN):
+        if found is None or (own and found[0] == session_rows.CHILDREN):
             with self._connection.writing as db:
                 self._begin(db, session)
                 if own:  # else its children were first
                     db.execute(
                         "UPDATE sessions SET status = 'running' WHERE uid = ? AND status = ?",
-                        (session.id, reading.CHILDREN),
+                        (session.id, session_rows.CHILDREN),
                     )
 
     def _begin(self, db: sqlite3.Connection, session: Session) -> None:
@@ -51,14 +51,14 @@ class Writer(StoreFile):
                 # A script may be called anything.
                 redact.text(session.name).encode("utf-8", "replace").decode(),
                 session.mode.value,
-                "running" if session.pid in (0, os.getpid()) else reading.CHILDREN,
+                "running" if session.pid in (0, os.getpid()) else session_rows.CHILDREN,
                 session.parent,
                 session.fork_step,
                 session.outer,
                 session.started_at or time.time(),
                 json.dumps(redact.command(session.command)),
                 session.pid or os.getpid(),
-                reading.process_mark(session.pid or os.getpid()),
+                session_rows.process_mark(session.pid or os.getpid()),
                 json.dumps({"llm": session.llm_hosts, "tools": session.tool_hosts, "by": session.session_by}),
             ),
         )
