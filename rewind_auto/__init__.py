@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+# Our variables as this process was started with them: programs clear their environment, and an operator who
+# asked for a replay is not to get live calls for it. Here, since every process has this module.
+_launched: dict[str, str] = {}
+
 __all__ = [
     "DefaultPredicates",
     "LLMRequest",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import replace
 from os import PathLike, fspath
@@ -89,7 +88,7 @@ def stand_by() -> None:
     """
     tripwire.join_session()
     wanted = recorded_hosts.added(settings.current())
-    if not os.environ.get("REWIND_MODE"):
+    if not settings.asked_mode():
         wanted = replace(wanted, mode=Mode.OFF)
     driver.use(driver.ProcessDriver(wanted))
     tripwire.arm(strict=wanted.mode is Mode.REPLAY)
@@ -102,7 +101,7 @@ def uninstall() -> None:
     says which one it is. In a strict replay that an operator asked for, everything stays: no program may let
     its own calls out of that.
     """
-    if os.environ.get("REWIND_MODE", "").strip().lower() == Mode.REPLAY:
+    if settings.asked_mode() == Mode.REPLAY:
         settings.forget()
         return
     _let_go()

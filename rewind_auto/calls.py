@@ -136,6 +136,7 @@ class LiveCall:
             self.lost(error)
 
     def lost(self, error: Exception) -> None:
+        guard.not_programs(error)
         with guard.swallow("a call"):
             self.step.decision, self.step.note = Decision.BYPASS, "internal error"
             self.exchange.let_go()

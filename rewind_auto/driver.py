@@ -5,7 +5,6 @@ Until the program calls an LLM host, this and the adapter are all of us there is
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -75,6 +74,7 @@ class ProcessDriver:
 
     def failed(self, where: str, error: Exception) -> None:
         """See `rewind_auto.core.seam.Driver.failed`."""
+        guard.not_programs(error)
         opened = inner.current()
         run = opened.run if opened is not None else None
         if run is None and self._runtime is not None:
@@ -131,7 +131,7 @@ def current() -> ProcessDriver | None:
                 wanted = recorded_hosts.added(wanted)
             _current = ProcessDriver(wanted)
         except settings.SettingsError as error:
-            if os.environ.get("REWIND_MODE") == "replay":
+            if settings.asked_mode() == "replay":
                 raise RewindReplayDivergenceError(f"strict replay cannot start: {error}") from None
             guard.warn_once("settings", f"{error}; nothing is recorded")
     return _current

@@ -107,6 +107,7 @@ class Runtime:
                 return None
             return (yield from run.begin(request, upgrade=upgrade))
         except Exception as error:
+            guard.not_programs(error)
             if run is not None and run.strict:  # the one mode that must not let a call out
                 what = "" if isinstance(error, StoreError) else f"internal error: {type(error).__name__}: "
                 message = f"strict replay: nothing was sent: {what}{redact.text(str(error))}"

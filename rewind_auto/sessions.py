@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from types import TracebackType
 from typing import Self
 
@@ -133,7 +132,7 @@ def _what(around: Mode, mode: Mode | None, source: str | None) -> tuple[Mode, st
 
 
 def _switched_off() -> bool:
-    return os.environ.get("REWIND_MODE", "").strip().lower() == Mode.OFF
+    return settings.asked_mode() == Mode.OFF
 
 
 def _ensure_installed() -> bool:

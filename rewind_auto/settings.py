@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import rewind_auto
 from rewind_auto import values
 from rewind_auto.core.errors import RewindError
 from rewind_auto.core.model import Match, Mode
@@ -172,13 +173,24 @@ def forget() -> None:
     _given.clear()
 
 
+def environment() -> dict[str, str]:
+    """The environment, with those of our variables that the program has removed since it was launched."""
+    return {**rewind_auto._launched, **os.environ}  # noqa: SLF001 - our own
+
+
+def asked_mode() -> str:
+    """The mode that the environment asks for, or ""."""
+    return environment().get("REWIND_MODE", "").strip().lower()
+
+
 def _merged(given: Mapping[str, str]) -> dict[str, str]:
-    merged = {**given, **{name: value for name, value in os.environ.items() if value}}
+    environ = environment()
+    merged = {**given, **{name: value for name, value in environ.items() if value}}
     mode = given.get("REWIND_MODE")
     if mode and merged["REWIND_MODE"] == Mode.RECORD:
         # The launcher's default is no wish of the operator's: it must not turn a replay into live calls.
         merged["REWIND_MODE"] = mode
-    hosts = [names for names in (given.get("REWIND_LLM_HOSTS"), os.environ.get("REWIND_LLM_HOSTS")) if names]
+    hosts = [names for names in (given.get("REWIND_LLM_HOSTS"), environ.get("REWIND_LLM_HOSTS")) if names]
     if hosts:
         merged["REWIND_LLM_HOSTS"] = ",".join(hosts)
     return merged

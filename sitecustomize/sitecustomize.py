@@ -49,7 +49,7 @@ def arm(mode: str) -> None:
             del sys.path[0]
             if root not in sys.path:
                 sys.path.append(root)
-    tripwire.arm(strict=mode == "replay")
+    tripwire.arm(strict=mode == "replay", launched=True)
 
 
 def give_up(error: BaseException, mode: str) -> None:

@@ -11,4 +11,4 @@ def pre_instrument() -> None:
     """Arm, if ``REWIND_MODE`` is set and not to off: being installed is no wish to record."""
     mode = os.environ.get("REWIND_MODE", "").strip().lower()
     if mode not in ("", "off"):
-        tripwire.arm(strict=mode == "replay")
+        tripwire.arm(strict=mode == "replay", launched=True)

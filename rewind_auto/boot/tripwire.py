@@ -1,11 +1,13 @@
 """Waits for an HTTP library to be imported.
 
 Runs at the start of every Python process of a run, most of which never make a request: it imports nothing
-but ``os`` and ``sys``, opens no file, starts no thread and holds no lock.
+but ``os``, ``sys`` and the package itself, opens no file, starts no thread and holds no lock.
 """
 
 import os
 import sys
+
+import rewind_auto
 
 TYPE_CHECKING = False  # the type checkers' name, without importing typing
 if TYPE_CHECKING:
@@ -69,14 +71,18 @@ _pools = False  # whether `POOLS` is watched
 _began = False  # whether the session in the environment is one that this process began
 
 
-def arm(*, strict: bool = False) -> None:
+def arm(*, strict: bool = False, launched: bool = False) -> None:
     """Watch for the libraries, and hook those that are loaded already. Doing it again changes nothing.
 
     ``strict`` is for a replay: a library that cannot be hooked is then an error of the program's import.
+    ``launched``: it is the environment that asks, and the program has not begun.
     """
     global _strict
     _strict = strict
     join_session()
+    if launched:
+        ours = [name for name in os.environ if name.startswith("REWIND_")]
+        rewind_auto._launched.update({name: os.environ[name] for name in ours})  # noqa: SLF001 - our own
     if not is_armed():
         sys.meta_path.insert(0, _tripwire)
     for name in WATCHED:
@@ -109,8 +115,9 @@ def leave_session() -> None:
     global _began
     if _began:
         _began = False
-        os.environ.pop("REWIND_SESSION_ID", None)
-        os.environ.pop("REWIND_ROOT_PID", None)
+        for name in ("REWIND_SESSION_ID", "REWIND_ROOT_PID"):
+            os.environ.pop(name, None)
+            rewind_auto._launched.pop(name, None)  # noqa: SLF001
 
 
 def disarm() -> None:
@@ -137,6 +144,7 @@ def fire(module: "ModuleType") -> None:
 
         hooks.patched(module)
     except Exception as error:
+        _let_go(error)
         reason = f"cannot hook {getattr(module, '__name__', module)}: {type(error).__name__}: {error}"
         if _strict:
             from rewind_auto.core.errors import RewindReplayDivergenceError
@@ -145,6 +153,14 @@ def fire(module: "ModuleType") -> None:
         if os.environ.get("REWIND_TESTING"):
             raise
         _say_once(f"{reason}; the program goes on unrecorded")
+
+
+def _let_go(error: Exception) -> None:
+    try:
+        from rewind_auto.core.guard import not_programs
+    except Exception:  # noqa: BLE001 - as below
+        return
+    not_programs(error)
 
 
 def _say_once(line: str) -> None:

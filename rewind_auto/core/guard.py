@@ -35,13 +35,30 @@ def report(where: str, error: BaseException) -> None:
     """Log ``error`` once for the place it was raised in, which may pass more than one of ours, and its type.
 
     Raises:
-        BaseException: ``error`` itself, when ``REWIND_TESTING`` is set.
+        BaseException: ``error`` itself, when it is the program's, or ``REWIND_TESTING`` is set.
     """
     if os.environ.get("REWIND_TESTING"):
         raise error
+    not_programs(error)
     kind = type(error).__name__
     if _is_first(_origin(error) or where, kind):
         say(f"internal error in {where}, the program goes on: {kind}{_said(error)}")
+
+
+def not_programs(error: BaseException) -> None:
+    """Let go what is no error of ours.
+
+    Raises:
+        BaseException: ``error`` itself, or its cause, when that is the program's: see `core.alarms`.
+    """
+    try:
+        from rewind_auto.core import alarms  # of no use to a process in which all is well
+
+        its = alarms.programs(error)
+    except Exception:  # noqa: BLE001 - out of descriptors or memory, say
+        return
+    if its is not None:
+        raise its
 
 
 def _origin(error: BaseException) -> str:
@@ -74,7 +91,7 @@ def _is_first(key: str, kind: str) -> bool:
 
 @contextmanager
 def swallow(where: str) -> Iterator[None]:
-    """Run a block of ours so that no ``Exception`` of it reaches the program."""
+    """Run a block of ours so that no ``Exception`` of its own making reaches the program."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - this is the guard

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -188,12 +189,7 @@ class Run:
             yield from self._save(call.step, None, self.runtime.patience - call.waited)
 
     def _save(self, step: Step, recording: Recording | None, patience: float) -> Pauses[None]:
-        save = self.store.prepare(step, recording)
-
-        def attempt() -> int:
-            self.join()
-            return save()
-
+        attempt = self._writing(step, recording)
         try:
             yield from self.runtime.patiently(attempt, patience)
         except GeneratorExit:  # the caller cannot wait
@@ -207,6 +203,15 @@ class Run:
         else:
             self.runtime.patience = PATIENCE
 
+    def _writing(self, step: Step, recording: Recording | None) -> Callable[[], int]:
+        save = self.store.prepare(step, recording)
+
+        def attempt() -> int:
+            self.join()
+            return save()
+
+        return attempt
+
     # --- what diverged
 
     def note_divergence(self, message: str) -> None:
@@ -217,7 +222,7 @@ class Run:
         """Keep, as a step of its own, that ``step`` was not to be had, or not all that was asked of it."""
         self.note_divergence(message)
         blocked = replace(step, step=0, decision=Decision.BLOCKED, match=None, source=None, note=message)
-        run(self.runtime.patiently(self.store.prepare(blocked, None), REPLAY_PATIENCE))
+        run(self.runtime.patiently(self._writing(blocked, None), REPLAY_PATIENCE))
 
     def failed(self, message: str) -> None:
         """Keep that a call could not even be looked at: nothing is known of it."""

@@ -48,7 +48,7 @@ class Claims(StoreFile):
         before: int | None = None,
     ) -> Claimed | None:
         before = before or _NO_LIMIT
-        with self._connection.reading as db:
+        with self._connection.reading() as db:
             me, source = self._must(db, step.session), self._must(db, source_id)
             while True:
                 if match is not Match.EXACT or self._is_indirect(db, source):
@@ -64,7 +64,7 @@ class Claims(StoreFile):
                     return claimed
 
     def claim_step(self, step: Step, source_id: str, source_step: int, match: Match) -> Claimed | None:
-        with self._connection.reading as db:
+        with self._connection.reading() as db:
             found = reading.served_step(db, self._must(db, source_id), source_step)
             return self._claim(db, self._must(db, step.session), step, found, match, source_id)
 
@@ -128,7 +128,7 @@ class Claims(StoreFile):
         return None if hit is None else Claimed(hit, served.step, match, served.recording)
 
     def reuse(self, step: Step, digest: bytes, match: Match, *, since: float) -> Claimed | None:
-        with self._connection.reading as db:
+        with self._connection.reading() as db:
             for row in db.execute(_NEWEST[match], (digest, since, step.kind.value)):
                 found = reading.Served(*row[1:])
                 served = reading.serve(db, row[0], found)
@@ -184,39 +184,39 @@ class Claims(StoreFile):
         return step.step
 
     def note_fork(self, session_id: str, step: int) -> None:
-        with self._connection.writing as db:
+        with self._connection.writing() as db:
             db.execute(
                 "UPDATE sessions SET fork_step = ? WHERE uid = ? AND fork_step IS NULL", (step, session_id)
             )
 
     def has(self, session_id: str, digest: bytes) -> bool:
-        with self._connection.reading as db:
+        with self._connection.reading() as db:
             key = self._key(db, session_id)
             return key is not None and reading.has(db, key, digest, indirect=self._is_indirect(db, key))
 
     def unused(self, session_id: str, source_id: str) -> Iterator[tuple[Step, Request]]:
-        with self._connection.reading as db:
+        with self._connection.reading() as db:
             source = self._must(db, source_id)
             steps = reading.unused(db, self._key(db, session_id), source, source_id)
         for step in steps:
-            with self._connection.reading as db:
+            with self._connection.reading() as db:
                 recording = reading.recording(db, source, step.step)
             if recording is not None:
                 yield step, recording.request
 
     def first_unused(self, session_id: str, source_id: str, start: int, before: int) -> int | None:
-        with self._connection.reading as db:
+        with self._connection.reading() as db:
             me, source = self._must(db, session_id), self._must(db, source_id)
             row = db.execute(_FIRST_UNUSED, {"me": me, "source": source, "start": start, "before": before})
             found = row.fetchone()
             return found and int(found[0])
 
     def timings(self, session_id: str, upto: int | None = None) -> list[Timing]:
-        with self._connection.reading as db:
+        with self._connection.reading() as db:
             return reading.timings(db, self._must(db, session_id), upto or _NO_LIMIT)
 
     def repeated(self, session_id: str, step: int, fingerprint: Fingerprint) -> bool:
-        with self._connection.reading as db:
+        with self._connection.reading() as db:
             key = self._must(db, session_id)
             indirect = self._is_indirect(db, key)
             return reading.has(db, key, fingerprint.exact, after=step, indirect=indirect)

@@ -64,25 +64,57 @@ class Connection:
         self._writes = 0
         self._checkpointing = False
         self._held: dict[int, list[Any]] = {}  # by thread: two can fork at the same time
-        self.reading = Reading(self)
-        self.writing = Writing(self)
         forks.around_fork(self._before_fork, self._after_fork)
         forks.in_forked_child(self._after_fork_in_child)
 
-    def acquire(self) -> sqlite3.Connection:
-        """Take the connection for this thread; `release` follows, whatever happens."""
-        self._lock.acquire()
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """``with connection.reading() as db``: for queries and single statements.
+
+        Raises:
+            StoreBusyError: another process holds the file.
+            StoreError: the file cannot be used.
+        """
+        # An exception of the program's may come up anywhere, even as this is left (see `core.alarms`). Only a
+        # lock that is held by ``with``, in a generator that ends with its last reference, is never left held.
         try:
-            if self._db is not None and self._descriptors.is_lost() and not self._end():
-                raise StoreError(f"{self.path}: the program has closed its descriptors, and uses the numbers")
-            if self._db is None:
-                self._db = self._connect()
-        except BaseException:
-            self._lock.release()
+            with self._lock:
+                yield self._opened()
+        except sqlite3.IntegrityError:
             raise
+        except (sqlite3.Error, *_DAMAGE) as error:
+            raise _translated(error, self.path) from error
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """``with connection.writing() as db``: a transaction, committed at the end of the block or undone.
+
+        Raises:
+            StoreBusyError: another process is writing. Nothing was written.
+            StoreError: the file cannot be used. Nothing was written.
+        """
+        with self.reading() as opened:
+            if opened.in_transaction:  # of this thread: it is in a finalizer, say, in the middle of that
+                raise StoreBusyError(f"{self.path} is being written to")
+            db = self._current()
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                self._undo(db)
+                raise
+            finally:
+                self.wrote()
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._db is not None and self._descriptors.is_lost() and not self._end():
+            raise StoreError(f"{self.path}: the program has closed its descriptors, and uses the numbers")
+        if self._db is None:
+            self._db = self._connect()
         return self._db
 
-    def current(self) -> sqlite3.Connection:
+    def _current(self) -> sqlite3.Connection:
         """The connection that was acquired, or one to the file that has come in the place of its file."""
         db, identity = self._db, self._identity
         assert db is not None
@@ -98,19 +130,22 @@ class Connection:
         self._db = self._connect()
         return self._db
 
-    def release(self) -> None:
-        """Give the connection back."""
-        self._lock.release()
-
     @contextmanager
     def impatient(self) -> Iterator[sqlite3.Connection]:
         """`reading`, without waiting: for what is only done while nobody uses the store."""
-        with self.reading as db:
+        with self.reading() as db:
             db.execute("PRAGMA busy_timeout=0")
             try:
                 yield db
             finally:
                 db.execute(f"PRAGMA busy_timeout={int(self._patience * 1000)}")
+
+    def _undo(self, db: sqlite3.Connection) -> None:
+        if db.in_transaction:
+            try:
+                db.execute("ROLLBACK")
+            except (sqlite3.Error, MemoryError):  # closing undoes it too
+                self.close()
 
     def wrote(self) -> None:
         """Count a write transaction; now and then, start a checkpoint beside the program."""
@@ -241,64 +276,3 @@ def _translated(error: BaseException, path: Path) -> StoreError:
 
 # What comes of bytes that are not those written: SQLite itself notices damage to its own structures only.
 _DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, zlib.error)
-
-
-class Reading:
-    """``with connection.reading as db``: for queries and single statements. A class, not a generator: each
-    call of the program passes here several times.
-
-    Raises:
-        StoreBusyError: another process holds the file.
-        StoreError: the file cannot be used.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> sqlite3.Connection:
-        try:
-            return self._connection.acquire()
-        except (sqlite3.Error, *_DAMAGE) as error:
-            raise _translated(error, self._connection.path) from error
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._connection.release()
-        if isinstance(error, (sqlite3.Error, *_DAMAGE)) and not isinstance(error, sqlite3.IntegrityError):
-            raise _translated(error, self._connection.path) from error
-
-
-class Writing(Reading):
-    """``with connection.writing as db``: a write transaction, committed at the end of the block or undone.
-
-    Raises:
-        StoreBusyError: another process is writing. Nothing was written.
-        StoreError: the file cannot be used. Nothing was written.
-    """
-
-    def __enter__(self) -> sqlite3.Connection:
-        super().__enter__()
-        try:
-            db = self._connection.current()
-            db.execute("BEGIN IMMEDIATE")
-        except BaseException as error:
-            super().__exit__(type(error), error, None)
-            raise
-        self._db = db
-        return db
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        db = self._db
-        try:
-            if error is None:
-                try:
-                    db.execute("COMMIT")
-                except (sqlite3.Error, MemoryError) as failure:
-                    error = failure
-            if error is not None and db.in_transaction:
-                try:
-                    db.execute("ROLLBACK")
-                except (sqlite3.Error, MemoryError):  # closing undoes it too
-                    self._connection.close()
-            self._connection.wrote()
-        finally:
-            super().__exit__(kind, error, trace)

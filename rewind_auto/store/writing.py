@@ -29,10 +29,10 @@ class Writer(StoreFile):
         if session.mode is not Mode.REPLAY:
             self._begun[session.id] = session
         own = session.pid in (0, os.getpid())
-        with self._connection.reading as db:
+        with self._connection.reading() as db:
             found = db.execute("SELECT status FROM sessions WHERE uid = ?", (session.id,)).fetchone()
         if found is None or (own and found[0] == session_rows.CHILDREN):
-            with self._connection.writing as db:
+            with self._connection.writing() as db:
                 self._begin(db, session)
                 if own:  # else its children were first
                     db.execute(
@@ -71,7 +71,7 @@ class Writer(StoreFile):
 
     def finish(self, session_id: str, status: str) -> None:
         self._begun.pop(session_id, None)
-        with self._connection.writing as db:
+        with self._connection.writing() as db:
             db.execute(
                 "UPDATE sessions SET ended_at = :now, status = CASE WHEN status = 'diverged'"
                 " OR :status = 'running' THEN status ELSE :status END WHERE uid = :uid",
@@ -79,7 +79,7 @@ class Writer(StoreFile):
             )
 
     def reserve(self, session_id: str) -> int:
-        with self._connection.reading as db:  # one statement is a transaction of its own
+        with self._connection.reading() as db:  # one statement is a transaction of its own
             number = self._reserve(db, session_id)
         self._connection.wrote()
         return number
@@ -92,7 +92,7 @@ class Writer(StoreFile):
         values, request, response = self._prepared(step, recording)
 
         def attempt() -> int:
-            with self._connection.writing as db:
+            with self._connection.writing() as db:
                 number = step.step or self._reserve(db, step.session)
                 values["source_session"] = self._key(db, step.source.session) if step.source else None
                 self._complete(db, values, self._must(db, step.session), number, request, response)
@@ -135,7 +135,7 @@ class Writer(StoreFile):
 
     def restore(self, session: Session, steps: Iterable[tuple[Step, Recording | None]]) -> bool:
         prepared = [(step, self._prepared(step, recording)) for step, recording in steps]
-        with self._connection.writing as db:
+        with self._connection.writing() as db:
             if self._key(db, session.id) is not None:
                 return False
             if session.outer is not None and self._key(db, session.outer) is None:

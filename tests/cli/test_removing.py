@@ -61,7 +61,7 @@ def recorded(store, name, *texts, age=0.0, parent=None, outer=None, status="comp
     if status != "running":
         store.finish(uid, status)
     if age:
-        with store._connection.writing as db:
+        with store._connection.writing() as db:
             db.execute("UPDATE sessions SET ended_at = ? WHERE uid = ?", (time.time() - age, uid))
     return uid
 
@@ -83,11 +83,11 @@ def test_a_session_goes_with_its_content(store, rewind_auto):
     kept = store.recording("bbbb".ljust(32, "0"), 1)
     assert kept.body == b"one" * 3000  # what both had is there
     assert kept.request.body == request("one").body
-    with store._connection.reading as db:
+    with store._connection.reading() as db:
         left = db.execute("SELECT count(*) FROM blobs").fetchone()[0]
         assert db.execute("SELECT count(*) FROM steps").fetchone()[0] == 2
     store.remove(["bbbb".ljust(32, "0")])
-    with store._connection.reading as db:
+    with store._connection.reading() as db:
         counts = [
             db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("blobs", "nodes", "steps")
         ]
@@ -210,7 +210,7 @@ def test_a_program_that_records_into_what_is_gone_does_not_write_into_another(st
     assert names(store) == ["bbbb"]
     assert [step.step for step in store.steps("bbbb".ljust(32, "0"))] == [1]
     assert rewind_auto("rm", "bbbb").returncode == 0
-    with store._connection.reading as db:
+    with store._connection.reading() as db:
         assert db.execute("SELECT count(*) FROM steps").fetchone()[0] == 0
 
 

@@ -309,7 +309,7 @@ def test_ee1767c_removing_takes_all_of_one_session_and_nothing_of_another(trial,
     assert "replays or forks show" in command("rm", source, code=2)
     assert "no session is called" in command("rm", source[:3], code=2)  # too short to be meant
     assert command("rm", source[:12], "--dependents", "--json")["removed"] == [trial.session, source]
-    with trial._reading() as store, store._connection.reading as db:
+    with trial._reading() as store, store._connection.reading() as db:
         for table in ("steps", "nodes", "blobs"):
             assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
 

@@ -171,6 +171,23 @@ def test_an_agent_that_cannot_start_leaves_the_program_alone(run):
     assert (replayed.returncode, replayed.stdout) == (86, "")
 
 
+@pytest.mark.parametrize(
+    "cleared", ["os.environ.clear()", "os.environ = {}", "del os.environ['REWIND_MODE']"]
+)
+def test_a_program_that_clears_its_environment(run, store_path, provider, cleared):
+    """Before it imports a library: the operator asked, and a replay must not be turned into live calls."""
+    source = f"""
+    import os
+    {cleared}
+    {ASK}
+    """
+    assert run(source).returncode == 0
+    assert len(kept(store_path)[1]) == 1
+    provider.stop()
+    replayed = run(source, "--replay", "last")
+    assert (replayed.returncode, replayed.stdout, replayed.stderr) == (0, "200\n", "")
+
+
 LOCKED = """
     import sqlite3, os, sys, threading, time
     import httpx2

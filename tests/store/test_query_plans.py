@@ -21,7 +21,7 @@ NEXT = dict.fromkeys(("digest", "source", "used", "before", "me", "lane"))
 )
 def test_by_digest(store_path, query, index, given):
     store = open_store(str(store_path))
-    with store._connection.reading as db:
+    with store._connection.reading() as db:
         plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", given)]
     store.close()
     (first,) = (line for line in plan if line.startswith(("SEARCH s ", "SCAN s ")))

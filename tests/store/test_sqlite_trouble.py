@@ -248,14 +248,15 @@ def test_a_write_that_cannot_be_undone(backend):
     uid = making.session(store)
 
     class Failing:
-        in_transaction = True
+        in_transaction = False
 
         def __init__(self, db):
             self.close = db.close
 
-        def execute(self, statement, *_):
-            if statement != "BEGIN IMMEDIATE":
+        def execute(self, *_):
+            if self.in_transaction:
                 raise sqlite3.OperationalError("disk I/O error")
+            self.in_transaction = True
 
     store._connection._db = Failing(store._connection._db)
     with pytest.raises(StoreError, match="I/O"):
