@@ -121,7 +121,8 @@ class Connection:
             self._checkpointing = True
             try:
                 threading.Thread(target=self._checkpoint, name="rewind-checkpoint", daemon=True).start()
-            except RuntimeError:  # the interpreter is shutting down; closing the file checkpoints too
+            except (RuntimeError, MemoryError):
+                # The interpreter is shutting down, or no thread can be had; closing the file checkpoints too.
                 self._checkpointing = False
 
     def close(self) -> None:
@@ -372,10 +373,15 @@ class Writing(Reading):
 
     def __enter__(self) -> sqlite3.Connection:
         super().__enter__()
+        db = None
         try:
             db = self._connection.current()
+            if db.in_transaction:  # there was no memory to end it with
+                db.execute("ROLLBACK")
             db.execute("BEGIN IMMEDIATE")
         except BaseException as error:
+            if db is not None:  # it can have begun all the same, where memory is short
+                self._undo(db)
             super().__exit__(type(error), error, None)
             raise
         self._db = db
@@ -389,11 +395,16 @@ class Writing(Reading):
                     db.execute("COMMIT")
                 except (sqlite3.Error, MemoryError) as failure:
                     error = failure
-            if error is not None and db.in_transaction:
-                try:
-                    db.execute("ROLLBACK")
-                except (sqlite3.Error, MemoryError):  # closing undoes it too
-                    self._connection.close()
+            if error is not None:
+                self._undo(db)
             self._connection.wrote()
         finally:
             super().__exit__(kind, error, trace)
+
+    def _undo(self, db: sqlite3.Connection) -> None:
+        if not db.in_transaction:
+            return
+        try:
+            db.execute("ROLLBACK")
+        except (sqlite3.Error, MemoryError):  # closing undoes it too
+            self._connection.close()

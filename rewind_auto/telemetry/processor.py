@@ -212,7 +212,7 @@ class Outbox(Generic[T]):
         try:
             # In an empty context: Sentry hands its open transaction on to a thread that is started in one.
             contextvars.Context().run(worker.start)
-        except RuntimeError:  # the interpreter is shutting down
+        except (RuntimeError, MemoryError):  # the interpreter is shutting down, or no thread can be had
             self._starting.release()
             return
         self._worker = worker
