@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 from dap import Debugger
 from launching import LAUNCHER, PY
+from otlp_sink import OtlpSink
 from serving import PROGRAMS, Left, environ, free_port, lines, recorded_words, running
 
 SUITE = ["anyio asyncio", "anyio trio", "asyncio", "fails", "one", "three", "two"]
@@ -93,6 +94,56 @@ def test_greenlets(three, python, tool):
 def test_joblib(three, python):
     words = ["main", "one", "two", "three", "four", "started"]
     assert three([python, str(PROGRAMS / "children.py"), "joblib"], words).code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_multiprocess(three, python, method):
+    words = ["main", "one", "two", "three", "four", "started"]
+    done = three([python, str(PROGRAMS / "children.py"), "multiprocess", method], words)
+    assert (done.code, done.out) == (0, ["main", "one two three four", "started"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_spans_of_multiprocess(server, python, method):
+    """Of workers too, which are ended as soon as their results are there."""
+    with OtlpSink() as sink:
+        program = (python, str(PROGRAMS / "children.py"), "multiprocess", method)
+        command = [*LAUNCHER, "--otlp", sink.url, *program]
+        done = subprocess.run(
+            command,
+            env=environ({"ASK_URL": server.url}),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len({span.span_id for span in sink.spans}) == len(server.seen) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_divergence_in_a_pool_of_multiprocess(server, python, tmp_path, method):
+    """It is raised where the result is waited for, as in one of multiprocessing."""
+
+    def run(*options, words=()):
+        return subprocess.run(
+            [*LAUNCHER, *options, python, str(PROGRAMS / "children.py"), "multiprocess", method, *words],
+            env=environ({"ASK_URL": server.url, "HOME": str(tmp_path)}),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert run("--name", "live").returncode == 0
+    asked = len(server.seen)
+    replayed = run("--replay", "live", words=["one", "something else", "three", "four"])
+    assert (replayed.returncode, replayed.stdout) == (86, "main\n")
+    assert "RewindReplayDivergenceError" in replayed.stderr
+    assert len(server.seen) == asked
 
 
 @pytest.mark.slow

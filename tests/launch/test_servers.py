@@ -54,6 +54,8 @@ UVICORN = ("uvicorn", "--host", "127.0.0.1", "--port", "{port}", "asgi:app")
 UVICORN_RELOAD = (*UVICORN, "--reload")
 FLASK = ("flask", "--app", "web", "run", "--host", "127.0.0.1", "--port", "{port}")
 FLASK_RELOAD = (*FLASK, "--debug", "--exclude-patterns", "*/rewind_auto/*:*/tests/*")
+DJANGO = ("runserver", "--settings", "djangosite", "127.0.0.1:{port}")
+DJANGO_SETTINGS = {"DJANGO_SETTINGS_MODULE": "djangosite"}
 
 # uvicorn, once it has shut down, sends itself the signal that it was stopped by.
 WEBS = {
@@ -78,6 +80,19 @@ WEBS = {
     "uvicorn-reload": Web(UVICORN_RELOAD),
     "flask": Web(FLASK, stop=signal.SIGINT, waits=False),
     "flask-reload": Web(FLASK_RELOAD, stop=signal.SIGINT, waits=False),
+    "django": Web(("manage.py", *DJANGO, "--noreload"), stop=signal.SIGINT, waits=False),
+    "django-reload": Web(("manage.py", *DJANGO), stop=signal.SIGINT, waits=False),
+    "django-gunicorn": Web(
+        (*GUNICORN, "--workers", "2", "--max-requests", "4", "django.core.wsgi:get_wsgi_application()"),
+        3,
+        variables=DJANGO_SETTINGS,
+    ),
+    "django-uvicorn": Web(
+        (*UVICORN[:-1], "--factory", "django.core.asgi:get_asgi_application"),
+        code=-signal.SIGTERM,
+        status="interrupted",
+        variables=DJANGO_SETTINGS,
+    ),
 }
 
 
@@ -178,7 +193,13 @@ def three(web: Web, lab: Lab, server: Server, store_path: Path, *options: str) -
 
 
 @pytest.mark.parametrize(
-    ("command", "file"), [(UVICORN_RELOAD, "asgi.py"), (FLASK_RELOAD, "web.py")], ids=["uvicorn", "flask"]
+    ("command", "file"),
+    [
+        (UVICORN_RELOAD, "asgi.py"),
+        (FLASK_RELOAD, "web.py"),
+        (("django-admin", *DJANGO), "djangosite.py"),
+    ],
+    ids=["uvicorn", "flask", "django"],
 )
 def test_edited_while_it_runs(command, file, python, server, tmp_path, store_path):
     """The process that goes has its calls kept; the one that comes is of the same session."""
@@ -269,8 +290,8 @@ class Queue:
 
 
 def tool(python: str, name: str) -> str:
-    """Path of a command of the same environment."""
-    return str(Path(python).with_name(name))
+    """Path of a command of the same environment, or of a program."""
+    return str(PROGRAMS / name) if name.endswith(".py") else str(Path(python).with_name(name))
 
 
 def same(run: Visit, plain: Visit) -> None:
