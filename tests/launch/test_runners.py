@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from dap import Debugger
@@ -64,6 +65,31 @@ def test_pytest(three, tmp_path, options):
     done = three([PY, *words], SUITE)
     assert done.code == 1
     assert any("'fails' == 'nothing'" in line for line in done.out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["outside", "inside"])
+@pytest.mark.parametrize("launcher", ["ddtrace-run", "opentelemetry-instrument"])
+@pytest.mark.parametrize("runner", ["pytest", "started kernels", "launched kernel"])
+@pytest.mark.usefixtures("tracers")
+def test_runners_below_other_launchers(three, python, tmp_path, runner, launcher, place):
+    """The launcher is around us, or between us and the runner; or so in front of a kernel alone."""
+    tracer = [python, str(Path(python).with_name(launcher))]
+    shutil.copy(PROGRAMS / "suite.py", tmp_path)
+    suite = [python, "-m", "pytest", "-p", "no:cacheprovider", "-v", "suite.py"]
+    tests = SUITE
+    if launcher == "ddtrace-run":  # with ddtrace 4.16 anyio loses connections, without us too
+        suite += ["-k", "not below"]
+        tests = ["fails", "one", "three", "two"]
+    notebook = [python, str(PROGRAMS / "notebook.py")]
+    words = ["one", "two", "three", "four", "five", "six"]
+    command, inside, asked = {
+        "pytest": ([*tracer, *suite], 0, tests),
+        "started kernels": ([*tracer, *notebook, "2"], 0, words),
+        "launched kernel": ([*notebook, "1", *tracer], len(notebook) + 1, words[:5]),
+    }[runner]
+    done = three(command, asked, inside + (len(tracer) if place == "outside" else 0))
+    assert done.code == (runner == "pytest")
 
 
 def test_event_loops(three):
