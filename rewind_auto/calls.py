@@ -151,9 +151,11 @@ class LiveCall:
             recording = self.exchange.finish(ending, fault)
             if recording is not None:
                 yield from self._run.ended(self, recording)
-        except Exception as error:  # noqa: BLE001 - the program must not see it
+        except Exception:
             self._run.runtime.open.discard(self)
-            guard.report("end of a call", error)
+            with guard.swallow("end of a call"):
+                self.exchange.let_go()  # it may be memory that was missing, and the program needs some
+                raise
 
     def dropped(self) -> None:
         with guard.swallow("a call"):

@@ -80,16 +80,15 @@ def _seam(patch: patching.Patch, *, module: ModuleType) -> Any:
         driver = patch.driver
         if driver is None or inside.get():
             return await handler(request)
+        intercept: Any = None
         try:
-            wanted = _wants(driver, request)
+            if _wants(driver, request):
+                with importing:
+                    from rewind_auto.adapters.aiohttp_calls import intercept
         except Exception as error:  # noqa: BLE001 - the program must not see it
             driver.failed("choice of a request", error)
-            wanted = False
-        if not wanted:
+        if intercept is None:
             return await handler(request)
-        with importing:
-            from rewind_auto.adapters.aiohttp_calls import intercept
-
         return await intercept(module, driver, request, handler, asked)
 
     # Not a coroutine function: one more frame would shift the `stacklevel` of the library's warnings.

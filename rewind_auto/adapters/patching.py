@@ -97,9 +97,10 @@ class Patch:
         setattr(self._cls, self._attribute, wrapper)
         _exchange(self._found, wrapper)
 
-    def _dropped(self, _: Any) -> None:
+    # By its default: when the interpreter ends, the names here may be gone before the wrapper elsewhere.
+    def _dropped(self, _: Any, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         """Nobody has the wrapper any more."""
-        if sys.is_finalizing():
+        if is_finalizing():
             return
         _put.remove(self)
         if self.driver is not None:

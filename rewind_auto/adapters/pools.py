@@ -4,6 +4,8 @@ A worker there hands on an ``Exception`` only. Whatever else a task raises ends 
 comes, and who waits for it, as ``Pool.map`` does, waits for ever. `RewindReplayDivergenceError` is no
 ``Exception``, for the sake of the SDKs between the call and the worker. So ours ends as well, but gives the
 error as the task's result first; the pool puts another worker in its place, as after ``maxtasksperchild``.
+
+Those of ``multiprocess``, a fork of it with dill, are the same.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from importlib import import_module
 from types import ModuleType
 
 from rewind_auto import driver
+from rewind_auto.boot.tripwire import POOLS
 
 ADAPTERS = {
     "httpx": "rewind_auto.adapters.httpx",
@@ -14,7 +15,7 @@ ADAPTERS = {
     "requests": "rewind_auto.adapters.requests",
     "aiohttp": "rewind_auto.adapters.aiohttp",
 }
-_POOLS = {"multiprocessing.pool": "rewind_auto.adapters.pools"}
+_POOLS = dict.fromkeys(POOLS, "rewind_auto.adapters.pools")
 
 
 def patched(module: ModuleType) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 WATCHED = ("httpx", "httpx2", "requests", "aiohttp")
-POOLS = "multiprocessing.pool"  # watched for a strict replay, no other program needs it hooked
+# Watched for a strict replay, no other program needs them hooked. The second is a fork of the first.
+POOLS = ("multiprocessing.pool", "multiprocess.pool")
 
 
 class Loader:
@@ -53,7 +54,7 @@ class Tripwire:
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        if name not in WATCHED and not (_pools and name == POOLS):
+        if name not in WATCHED and not (_pools and name in POOLS):
             return None
         for finder in sys.meta_path:
             find_spec = None if finder is self else getattr(finder, "find_spec", None)
@@ -67,7 +68,7 @@ class Tripwire:
 
 _tripwire = Tripwire()
 _strict = False
-_pools = False  # whether `POOLS` is watched
+_pools = False  # whether `POOLS` are watched
 _began = False  # whether the session in the environment is one that this process began
 
 
@@ -96,9 +97,10 @@ def watch_pools() -> None:
     """Have the pools of ``multiprocessing`` hand on a divergence: for a strict replay."""
     global _pools
     _pools = True
-    if sys.modules.get(POOLS) is not None:
-        __import__(POOLS)
-        fire(sys.modules[POOLS])
+    for name in POOLS:
+        if sys.modules.get(name) is not None:
+            __import__(name)
+            fire(sys.modules[name])
 
 
 def join_session() -> None:

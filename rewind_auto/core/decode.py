@@ -39,14 +39,22 @@ def decode(head: Head, body: bytes, most: int = READABLE) -> bytes:
 def uncoded(request: Request) -> Request:
     """The request as it is kept: with its content codings taken off, which differ from one time to the next.
 
-    One that is not so coded after all, or unpacks to more than `READABLE` bytes, stays as it is.
+    All members are read, and what follows them is kept: requests that differ there are not the same.
+    A body that is not so coded after all, or unpacks to `READABLE` bytes or more, stays as it is; so does a
+    coding that nothing installed here understands, with all that is below it.
     """
     if not request.body or not any(name.lower() == _CODING for name, _ in request.headers):
         return request
-    body = decode(Head(0, request.headers), request.body)
-    if body == request.body or len(body) >= READABLE:
+    body, codings = request.body, content_encoding(Head(0, request.headers))
+    while codings and (plain := _all(codings[-1], body)):
+        body, codings = plain, codings[:-1]
+        if len(body) >= READABLE:
+            return request
+    if body is request.body:
         return request
     headers = tuple(pair for pair in request.headers if pair[0].lower() != _CODING)
+    if codings:
+        headers = (*headers, (_CODING, ", ".join(codings).encode("latin-1")))
     return replace(request, body=body, headers=headers)
 
 
@@ -83,6 +91,46 @@ def _decode(coding: str, body: bytes, most: int) -> bytes:
         return body
 
 
+def _all(coding: str, body: bytes) -> bytes:
+    """The body without a coding; nothing if it is not so coded, or nothing here understands it."""
+    try:
+        if coding in ("gzip", "x-gzip"):
+            return _members(lambda: zlib.decompressobj(zlib.MAX_WBITS | 16), body)
+        if coding == "zstd":
+            return _members(_zstd_frame(), body)
+        stage = _stage(coding)
+        return b"" if stage is _as_it_is else stage(body, READABLE)
+    except Exception:  # noqa: BLE001 - codecs share no base error, and one may not be installed
+        return b""
+
+
+def _members(new: Callable[[], Any], body: bytes) -> bytes:
+    """What all members of a body give, up to `READABLE` bytes and a little: as gzip (RFC 1952) has them.
+
+    What follows the last of them, and is none, comes as it is. In small pieces: what a decoder leaves of one
+    is copied, and a body may have a million members.
+    """
+    kept: list[bytes] = []
+    size = start = end = whole = 0
+    decoder = new()
+    for piece in _small(body):
+        left = piece
+        end += len(piece)
+        try:
+            while left and size < READABLE:
+                kept.append(decoder.decompress(left))
+                size += len(kept[-1])
+                if not decoder.eof:
+                    break
+                left, decoder = decoder.unused_data, new()
+                start, whole = end - len(left), len(kept)
+        except Exception:
+            if not start:
+                raise
+            return b"".join([*kept[:whole], body[start:]])
+    return b"".join(kept)
+
+
 def _stage(coding: str) -> _Stage:
     try:
         if coding in ("gzip", "x-gzip"):
@@ -95,7 +143,11 @@ def _stage(coding: str) -> _Stage:
             return _zstd()
     except ImportError:
         pass
-    return lambda data, _most: data
+    return _as_it_is
+
+
+def _as_it_is(data: bytes, _most: int) -> bytes:
+    return data
 
 
 class _Deflate:
@@ -150,22 +202,28 @@ def _emptied(process: Any, given: bytes, decoder: Any) -> Iterator[bytes]:
 
 
 def _zstd() -> _Stage:
-    module = _first("compression.zstd", "backports.zstd", "zstandard")  # standard library, 3.14; its backport
-    decoder = module.ZstdDecompressor()
-    if not hasattr(decoder, "decompressobj"):
+    decoder = _zstd_frame()()
+    if hasattr(decoder, "needs_input"):
         return lambda data, most: decoder.decompress(data, most or -1)
-    whole = decoder.decompressobj()
 
     def pieces(data: bytes) -> Iterator[bytes]:
         for piece in _small(data):
-            if whole.eof:
+            if decoder.eof:
                 return
-            yield whole.decompress(piece)
+            yield decoder.decompress(piece)
 
     def feed(data: bytes, most: int) -> bytes:
-        return _upto(most, pieces(data)) if most else whole.decompress(data)
+        return _upto(most, pieces(data)) if most else decoder.decompress(data)
 
     return feed
+
+
+def _zstd_frame() -> Callable[[], Any]:
+    """What makes a decoder of one frame."""
+    module = _first("compression.zstd", "backports.zstd", "zstandard")  # standard library, 3.14; its backport
+    if hasattr(module.ZstdDecompressor, "decompressobj"):
+        return lambda: module.ZstdDecompressor().decompressobj()
+    return module.ZstdDecompressor  # type: ignore[no-any-return]
 
 
 def _small(data: bytes) -> Iterator[bytes]:

@@ -2,7 +2,8 @@
 
 The program must go on as if we were not there, yet the error must not vanish: it is one line on stderr,
 once per place it was raised in and type in all processes of a run, and under our own tests
-(``REWIND_TESTING=1``) it is raised again.
+(``REWIND_TESTING=1``) it is raised again. A lack of memory can be met anywhere: it is one line in all, and if
+there is none left for that line, it is not said.
 """
 
 from __future__ import annotations
@@ -26,9 +27,12 @@ def say(line: str) -> None:
 
 def warn_once(key: str, line: str) -> None:
     """Say ``line`` the first time this ``key`` is seen in the run, in whichever of its processes."""
-    quiet = os.environ.get("REWIND_LOG", "warning").lower() in ("off", "error", "critical")
-    if not quiet and _is_first(key, ""):
-        say(line)
+    try:
+        quiet = os.environ.get("REWIND_LOG", "warning").lower() in ("off", "error", "critical")
+        if not quiet and _is_first(key, ""):
+            say(line)
+    except MemoryError:
+        return
 
 
 def report(where: str, error: BaseException) -> None:
@@ -40,9 +44,13 @@ def report(where: str, error: BaseException) -> None:
     if os.environ.get("REWIND_TESTING"):
         raise error
     not_programs(error)
-    kind = type(error).__name__
-    if _is_first(_origin(error) or where, kind):
-        say(f"internal error in {where}, the program goes on: {kind}{_said(error)}")
+    try:
+        kind = type(error).__name__
+        place = "" if isinstance(error, MemoryError) else _origin(error) or where
+        if _is_first(place, kind):
+            say(f"internal error in {where}, the program goes on: {kind}{_said(error)}")
+    except MemoryError:
+        return
 
 
 def not_programs(error: BaseException) -> None:
@@ -72,7 +80,8 @@ def _said(error: BaseException) -> str:
     try:
         from rewind_auto.core import redact
 
-        return f": {redact.text(str(error))}"
+        said = redact.text(str(error))
+        return f": {said}" if said else ""
     except Exception:  # noqa: BLE001 - nothing is said rather than a secret
         return ""
 

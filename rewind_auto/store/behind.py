@@ -44,8 +44,8 @@ class Behind:
                 try:
                     threading.Thread(target=self._work, name="rewind-behind", daemon=True).start()
                     self._running = True
-                except RuntimeError:  # the interpreter is shutting down; `flush` will have a last try
-                    pass
+                except (RuntimeError, MemoryError):
+                    pass  # the interpreter is shutting down, or no thread can be had; `flush` has a last try
         with guard.swallow("writing behind"):
             self._waits()
 

@@ -62,6 +62,7 @@ class Connection:
         self._checkpoint_lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
         self._writes = 0
+        self._writing = False  # by whoever has the lock
         self._checkpointing = False
         self._held: dict[int, list[Any]] = {}  # by thread: two can fork at the same time
         forks.around_fork(self._before_fork, self._after_fork)
@@ -93,11 +94,14 @@ class Connection:
             StoreBusyError: another process is writing. Nothing was written.
             StoreError: the file cannot be used. Nothing was written.
         """
-        with self.reading() as opened:
-            if opened.in_transaction:  # of this thread: it is in a finalizer, say, in the middle of that
+        with self.reading():
+            if self._writing:  # this thread, which is in a finalizer in the middle of it, say
                 raise StoreBusyError(f"{self.path} is being written to")
             db = self._current()
             try:
+                self._writing = True
+                if db.in_transaction:  # there was no memory to end it with
+                    db.execute("ROLLBACK")
                 db.execute("BEGIN IMMEDIATE")
                 yield db
                 db.execute("COMMIT")
@@ -105,6 +109,7 @@ class Connection:
                 self._undo(db)
                 raise
             finally:
+                self._writing = False
                 self.wrote()
 
     def _opened(self) -> sqlite3.Connection:
@@ -155,7 +160,8 @@ class Connection:
             self._checkpointing = True
             try:
                 threading.Thread(target=self._checkpoint, name="rewind-checkpoint", daemon=True).start()
-            except RuntimeError:  # the interpreter is shutting down; closing the file checkpoints too
+            except (RuntimeError, MemoryError):
+                # The interpreter is shutting down, or no thread can be had; closing the file checkpoints too.
                 self._checkpointing = False
 
     def close(self) -> None:
@@ -255,7 +261,7 @@ class Connection:
             _abandoned.append(self._db)  # a transaction that did not end in time: never touch it here
             self._db = None
         self._lock, self._checkpoint_lock = threading.RLock(), threading.Lock()
-        self._checkpointing = False
+        self._writing = self._checkpointing = False
         self._held.clear()
 
 

@@ -182,7 +182,7 @@ def resource() -> Resource:
     """What the environment says this process is, named after its program when that gives no name."""
     try:
         found = Resource.create()
-    except RuntimeError:  # it wants threads, and for exit handlers there are none any more
+    except (RuntimeError, MemoryError):  # it wants threads, and for exit handlers there are none any more
         found = OTELResourceDetector().detect()
     if str(found.attributes.get(SERVICE_NAME, "unknown_service")).startswith("unknown_service"):
         found = found.merge(Resource({SERVICE_NAME: _program_name()}))

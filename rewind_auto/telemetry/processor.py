@@ -206,13 +206,13 @@ class Outbox(Generic[T]):
             self._exporters = self._make_exporters(None)
         # A pool ends its workers with SIGTERM as soon as it has their results: there, a call's span is
         # delivered before the call returns.
-        process = sys.modules.get("multiprocessing.process")
-        self._deliver_each = process is not None and bool(process.current_process().daemon)
+        loaded = [sys.modules.get(f"{name}.process") for name in ("multiprocessing", "multiprocess")]
+        self._deliver_each = any(process.current_process().daemon for process in loaded if process)
         worker = threading.Thread(target=self._work, name=f"rewind-auto-{self.items}", daemon=True)
         try:
             # In an empty context: Sentry hands its open transaction on to a thread that is started in one.
             contextvars.Context().run(worker.start)
-        except RuntimeError:  # the interpreter is shutting down
+        except (RuntimeError, MemoryError):  # the interpreter is shutting down, or no thread can be had
             self._starting.release()
             return
         self._worker = worker

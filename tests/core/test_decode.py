@@ -11,8 +11,8 @@ import brotli
 import pytest
 import zstandard
 
-from rewind_auto.core.decode import content_encoding, decode
-from rewind_auto.core.model import Head
+from rewind_auto.core.decode import content_encoding, decode, uncoded
+from rewind_auto.core.model import Head, Request
 
 BODY = b'{"content":"' + b"".join(b"word %d " % number for number in range(400)) + b'"}'
 # Not to be compressed to a single block, of which there is nothing to be had until it is whole.
@@ -115,3 +115,20 @@ def test_every_module_that_knows_zstd(monkeypatch, module):
     packed = CODINGS["zstd, size unknown"](BODY * 20)
     assert decode(head("zstd"), packed) == BODY * 20
     assert (BODY * 20).startswith(decode(head("zstd"), packed[: len(packed) // 2]))
+
+
+def test_a_request_of_a_million_members():
+    """In a time that grows with its length alone, and no further than is read."""
+    body = gzip.compress(b"") * 700_000
+    request = Request("POST", "http://host/", ((b"Content-Encoding", b"gzip"),), body + gzip.compress(b"end"))
+    assert uncoded(request).body == b"end"
+
+
+def test_a_request_below_a_coding_that_is_unknown():
+    """The known ones above it are taken off, and the headers say what is left."""
+    inside = b"of a coding that nobody knows"
+    headers = ((b"content-encoding", b"unheard-of, gzip"), (b"A", b"b"), (b"Content-Encoding", b"br"))
+    packed = brotli.compress(gzip.compress(inside))
+    assert uncoded(Request("POST", "http://host/", headers, packed)) == Request(
+        "POST", "http://host/", ((b"A", b"b"), (b"content-encoding", b"unheard-of")), inside
+    )

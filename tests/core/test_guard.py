@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from rewind_auto.core import guard
@@ -22,6 +24,27 @@ def test_one_line_for_each_place_and_type(capsys):
     said = capsys.readouterr().err.splitlines()
     assert len([line for line in said if line.startswith("rewind-auto: internal error in ")]) == 4
     assert "ValueError: first" in said[0]
+
+
+def test_no_memory_is_one_line_wherever_it_is_met(capsys):
+    for where in ("here", "there"):
+        with guard.swallow(where):
+            raise MemoryError
+        with guard.swallow(where):
+            bytearray(1 << 62)
+    assert (
+        capsys.readouterr().err == "rewind-auto: internal error in here, the program goes on: MemoryError\n"
+    )
+
+
+def test_no_memory_for_the_line_itself(monkeypatch):
+    def none_left(_text):
+        raise MemoryError
+
+    monkeypatch.setattr(sys.stderr, "write", none_left)
+    with guard.swallow("a block"):
+        raise ValueError("of ours")
+    guard.warn_once("key", "a line")
 
 
 def test_the_block_ends_and_the_program_goes_on(capsys):

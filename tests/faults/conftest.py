@@ -47,10 +47,19 @@ def program(tmp_path: Path, server: Server) -> Callable[..., Done]:
     """Runs a program after `AGENT`, as in ``program(source, "--replay", "last", library="aiohttp")``.
 
     Without options and ``plain=True``, it runs alone. ``arguments`` follow the library and the URL.
+    ``limit``: of the memory that it, and not the launcher, may reserve, in kilobytes.
     """
 
     def start(
-        source, *options, library="httpx2", arguments=(), plain=False, store=None, timeout=60, **variables
+        source,
+        *options,
+        library="httpx2",
+        arguments=(),
+        plain=False,
+        store=None,
+        limit=0,
+        timeout=60,
+        **variables,
     ):
         path = tmp_path / "program.py"
         path.write_text(AGENT + textwrap.dedent(source))
@@ -62,7 +71,8 @@ def program(tmp_path: Path, server: Server) -> Callable[..., Done]:
         launcher = (
             [] if plain else [sys.executable, "-m", "rewind_auto.cli.run", "--hosts", "127.0.0.1", *options]
         )
-        command = [*launcher, sys.executable, str(path), library, server.url, *map(str, arguments)]
+        limited = ["sh", "-c", f'ulimit -v {limit}; exec "$@"', "sh"] if limit else []
+        command = [*launcher, *limited, sys.executable, str(path), library, server.url, *map(str, arguments)]
         server.forget()
         done = subprocess.run(
             command, env=environ, capture_output=True, text=True, timeout=timeout, check=False

@@ -176,6 +176,35 @@ def test_what_waits_for_the_store_is_written_before_the_end(program, recorded, e
     assert steps_of_run(recorded) == 2
 
 
+NO_THREADS = """
+import sqlite3
+show("0")
+if "rewind_auto.store.connection" in sys.modules:  # else one in a thousand writes wants a thread
+    sys.modules["rewind_auto.store.connection"]._CHECKPOINT_EVERY = 1
+def none_left(*_):
+    raise {error}("can't start new thread")
+for name in ("_start_new_thread", "_start_joinable_thread"):  # the latter since Python 3.13
+    setattr(threading, name, none_left)
+show("1")
+db = sqlite3.connect(os.environ["REWIND_STORE"], isolation_level=None)
+db.execute("BEGIN IMMEDIATE")
+show("2", "3")
+db.close()
+show("4")
+"""
+
+
+@pytest.mark.parametrize("error", ["RuntimeError", "MemoryError"])
+def test_no_thread_can_be_had(program, recorded, error):
+    """What waits for the store is written at the end, then."""
+    source = NO_THREADS.format(error=error)
+    plain = program(source, plain=True)
+    done = program(source, "--name", "run")
+    assert (done.code, done.out) == (0, plain.out)
+    assert [line for line in done.said if "locked" not in line] == []
+    assert steps_of_run(recorded) == 5
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_fork_waits_for_the_store_once(program, recorded, library):

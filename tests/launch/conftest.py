@@ -35,6 +35,18 @@ def python() -> str:
 
 
 @pytest.fixture
+def tracers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """opentelemetry-instrument and ddtrace-run send nothing to where nobody is."""
+    for signal in ("TRACES", "METRICS", "LOGS"):
+        monkeypatch.setenv(f"OTEL_{signal}_EXPORTER", "none")
+    for variable in ("INSTRUMENTATION_TELEMETRY", "REMOTE_CONFIGURATION", "CRASHTRACKING"):
+        monkeypatch.setenv(f"DD_{variable}_ENABLED", "false")
+    with Server() as agent:  # of Datadog's; it takes everything
+        monkeypatch.setenv("DD_TRACE_AGENT_URL", agent.url)
+        yield
+
+
+@pytest.fixture
 def place(tmp_path: Path, server: Server) -> Place:
     """A directory for programs, and a store beside it."""
     (tmp_path / "program").mkdir()

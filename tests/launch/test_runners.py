@@ -6,10 +6,12 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from dap import Debugger
 from launching import LAUNCHER, PY
+from otlp_sink import OtlpSink
 from serving import PROGRAMS, Left, environ, free_port, lines, recorded_words, running
 
 SUITE = ["anyio asyncio", "anyio trio", "asyncio", "fails", "one", "three", "two"]
@@ -65,6 +67,31 @@ def test_pytest(three, tmp_path, options):
     assert any("'fails' == 'nothing'" in line for line in done.out)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["outside", "inside"])
+@pytest.mark.parametrize("launcher", ["ddtrace-run", "opentelemetry-instrument"])
+@pytest.mark.parametrize("runner", ["pytest", "started kernels", "launched kernel"])
+@pytest.mark.usefixtures("tracers")
+def test_runners_below_other_launchers(three, python, tmp_path, runner, launcher, place):
+    """The launcher is around us, or between us and the runner; or so in front of a kernel alone."""
+    tracer = [python, str(Path(python).with_name(launcher))]
+    shutil.copy(PROGRAMS / "suite.py", tmp_path)
+    suite = [python, "-m", "pytest", "-p", "no:cacheprovider", "-v", "suite.py"]
+    tests = SUITE
+    if launcher == "ddtrace-run":  # with ddtrace 4.16 anyio loses connections, without us too
+        suite += ["-k", "not below"]
+        tests = ["fails", "one", "three", "two"]
+    notebook = [python, str(PROGRAMS / "notebook.py")]
+    words = ["one", "two", "three", "four", "five", "six"]
+    command, inside, asked = {
+        "pytest": ([*tracer, *suite], 0, tests),
+        "started kernels": ([*tracer, *notebook, "2"], 0, words),
+        "launched kernel": ([*notebook, "1", *tracer], len(notebook) + 1, words[:5]),
+    }[runner]
+    done = three(command, asked, inside + (len(tracer) if place == "outside" else 0))
+    assert done.code == (runner == "pytest")
+
+
 def test_event_loops(three):
     loops = ("asyncio", "uvloop", "trio", "anyio on asyncio", "anyio on trio")
     words = [f"{loop} {number}" for loop in loops for number in range(3)]
@@ -93,6 +120,56 @@ def test_greenlets(three, python, tool):
 def test_joblib(three, python):
     words = ["main", "one", "two", "three", "four", "started"]
     assert three([python, str(PROGRAMS / "children.py"), "joblib"], words).code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_multiprocess(three, python, method):
+    words = ["main", "one", "two", "three", "four", "started"]
+    done = three([python, str(PROGRAMS / "children.py"), "multiprocess", method], words)
+    assert (done.code, done.out) == (0, ["main", "one two three four", "started"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_spans_of_multiprocess(server, python, method):
+    """Of workers too, which are ended as soon as their results are there."""
+    with OtlpSink() as sink:
+        program = (python, str(PROGRAMS / "children.py"), "multiprocess", method)
+        command = [*LAUNCHER, "--otlp", sink.url, *program]
+        done = subprocess.run(
+            command,
+            env=environ({"ASK_URL": server.url}),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len({span.span_id for span in sink.spans}) == len(server.seen) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_divergence_in_a_pool_of_multiprocess(server, python, tmp_path, method):
+    """It is raised where the result is waited for, as in one of multiprocessing."""
+
+    def run(*options, words=()):
+        return subprocess.run(
+            [*LAUNCHER, *options, python, str(PROGRAMS / "children.py"), "multiprocess", method, *words],
+            env=environ({"ASK_URL": server.url, "HOME": str(tmp_path)}),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert run("--name", "live").returncode == 0
+    asked = len(server.seen)
+    replayed = run("--replay", "live", words=["one", "something else", "three", "four"])
+    assert (replayed.returncode, replayed.stdout) == (86, "main\n")
+    assert "RewindReplayDivergenceError" in replayed.stderr
+    assert len(server.seen) == asked
 
 
 @pytest.mark.slow

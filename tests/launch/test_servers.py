@@ -11,13 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from launching import LAUNCHER
 from otlp_sink import OtlpSink
-from servers import Server
 from serving import PROGRAMS, SLOW, Left, Running, environ, free_port, recorded_words, running
+
+if TYPE_CHECKING:
+    from servers import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -54,6 +57,8 @@ UVICORN = ("uvicorn", "--host", "127.0.0.1", "--port", "{port}", "asgi:app")
 UVICORN_RELOAD = (*UVICORN, "--reload")
 FLASK = ("flask", "--app", "web", "run", "--host", "127.0.0.1", "--port", "{port}")
 FLASK_RELOAD = (*FLASK, "--debug", "--exclude-patterns", "*/rewind_auto/*:*/tests/*")
+DJANGO = ("runserver", "--settings", "djangosite", "127.0.0.1:{port}")
+DJANGO_SETTINGS = {"DJANGO_SETTINGS_MODULE": "djangosite"}
 
 # uvicorn, once it has shut down, sends itself the signal that it was stopped by.
 WEBS = {
@@ -78,6 +83,19 @@ WEBS = {
     "uvicorn-reload": Web(UVICORN_RELOAD),
     "flask": Web(FLASK, stop=signal.SIGINT, waits=False),
     "flask-reload": Web(FLASK_RELOAD, stop=signal.SIGINT, waits=False),
+    "django": Web(("manage.py", *DJANGO, "--noreload"), stop=signal.SIGINT, waits=False),
+    "django-reload": Web(("manage.py", *DJANGO), stop=signal.SIGINT, waits=False),
+    "django-gunicorn": Web(
+        (*GUNICORN, "--workers", "2", "--max-requests", "4", "django.core.wsgi:get_wsgi_application()"),
+        3,
+        variables=DJANGO_SETTINGS,
+    ),
+    "django-uvicorn": Web(
+        (*UVICORN[:-1], "--factory", "django.core.asgi:get_asgi_application"),
+        code=-signal.SIGTERM,
+        status="interrupted",
+        variables=DJANGO_SETTINGS,
+    ),
 }
 
 
@@ -104,8 +122,8 @@ class Lab:
     ) -> None:
         self._port = free_port()
         words = [word.format(port=self._port) for word in web.command]
-        self._outside, inner = ([python, tool(python, name)] if name else [] for name in (outside, inside))
-        self._command = [*inner, python, tool(python, words[0]), *words[1:]]
+        self._outside = around(python, outside)
+        self._command = [*around(python, inside), python, tool(python, words[0]), *words[1:]]
         self._web, self._folder = web, folder
         self._variables = {"ASK_URL": url, "HOME": str(folder), **web.variables}
 
@@ -148,18 +166,10 @@ def test_web_servers(web, python, server, tmp_path, store_path):
         ("uvicorn-workers", "opentelemetry-instrument"),
     ],
 )
-def test_web_servers_below_other_launchers(
-    name, launcher, place, python, server, tmp_path, store_path, monkeypatch
-):
-    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
-    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
-    monkeypatch.setenv("OTEL_LOGS_EXPORTER", "none")
-    for variable in ("INSTRUMENTATION_TELEMETRY", "REMOTE_CONFIGURATION", "CRASHTRACKING"):
-        monkeypatch.setenv(f"DD_{variable}_ENABLED", "false")
-    with Server() as agent:  # of Datadog's; it takes everything
-        monkeypatch.setenv("DD_TRACE_AGENT_URL", agent.url)
-        lab = Lab(WEBS[name], python, server.url, tmp_path, **{place: launcher})
-        three(WEBS[name], lab, server, store_path)
+@pytest.mark.usefixtures("tracers")
+def test_web_servers_below_other_launchers(name, launcher, place, python, server, tmp_path, store_path):
+    lab = Lab(WEBS[name], python, server.url, tmp_path, **{place: launcher})
+    three(WEBS[name], lab, server, store_path)
 
 
 def three(web: Web, lab: Lab, server: Server, store_path: Path, *options: str) -> None:
@@ -178,7 +188,13 @@ def three(web: Web, lab: Lab, server: Server, store_path: Path, *options: str) -
 
 
 @pytest.mark.parametrize(
-    ("command", "file"), [(UVICORN_RELOAD, "asgi.py"), (FLASK_RELOAD, "web.py")], ids=["uvicorn", "flask"]
+    ("command", "file"),
+    [
+        (UVICORN_RELOAD, "asgi.py"),
+        (FLASK_RELOAD, "web.py"),
+        (("django-admin", *DJANGO), "djangosite.py"),
+    ],
+    ids=["uvicorn", "flask", "django"],
 )
 def test_edited_while_it_runs(command, file, python, server, tmp_path, store_path):
     """The process that goes has its calls kept; the one that comes is of the same session."""
@@ -230,11 +246,32 @@ def test_celery(stop, code, python, server, tmp_path, store_path):
     assert recorded_words(store_path)[1:] == [("again", "completed", sorted([*WORDS, "slow"]))]
 
 
-class Queue:
-    """Celery's worker on a queue of its own: plain, recorded, replayed."""
+@pytest.mark.parametrize("place", ["outside", "inside"])
+@pytest.mark.parametrize("launcher", ["ddtrace-run", "opentelemetry-instrument"])
+@pytest.mark.usefixtures("tracers")
+def test_celery_below_other_launchers(launcher, place, python, server, tmp_path, store_path):
+    lab = Queue(python, server.url, tmp_path, signal.SIGTERM, **{place: launcher})
+    plain = lab.work()
+    assert (plain.answers, plain.left.code) == ([*WORDS, "slow"], 0)
+    same(lab.work(*LAUNCHER, "--name", "live"), plain)
+    assert recorded_words(store_path) == [("live", "completed", sorted([*WORDS, "slow"]))]
+    server.stop()
+    same(lab.work(*LAUNCHER, "--name", "again", "--replay", "live"), plain)
+    assert recorded_words(store_path)[1:] == [("again", "completed", sorted([*WORDS, "slow"]))]
 
-    def __init__(self, python: str, url: str, folder: Path, stop: int) -> None:
+
+class Queue:
+    """Celery's worker on a queue of its own: plain, recorded, replayed.
+
+    Args:
+        outside, inside: as of `Lab`.
+    """
+
+    def __init__(
+        self, python: str, url: str, folder: Path, stop: int, *, outside: str = "", inside: str = ""
+    ) -> None:
         self._python, self._folder, self._stop = python, folder, stop
+        self._outside, self._inside = around(python, outside), around(python, inside)
         self._variables = {"ASK_URL": url, "BROKER": str(folder)}
 
     def work(self, *launcher: str) -> Visit:
@@ -244,7 +281,7 @@ class Queue:
             (self._folder / name).mkdir()
         words = ("-m", "celery", "--app", "tasks", "worker", "--concurrency", "2", "--loglevel", "INFO")
         quick = ("--without-mingle", "--without-gossip", "--max-tasks-per-child", "3")
-        command = [*launcher, self._python, *words, *quick]
+        command = [*self._outside, *launcher, *self._inside, self._python, *words, *quick]
         with running(command, self._folder / f"run{launcher[-2:]}", **self._variables) as worker:
             worker.wait_for(" ready.")
             said = self._send(*WORDS)
@@ -268,9 +305,14 @@ class Queue:
         return [line.split() for line in done.stdout.splitlines()]
 
 
+def around(python: str, launcher: str) -> list[str]:
+    """The words that start this launcher, if there is one."""
+    return [python, tool(python, launcher)] if launcher else []
+
+
 def tool(python: str, name: str) -> str:
-    """Path of a command of the same environment."""
-    return str(Path(python).with_name(name))
+    """Path of a command of the same environment, or of a program."""
+    return str(PROGRAMS / name) if name.endswith(".py") else str(Path(python).with_name(name))
 
 
 def same(run: Visit, plain: Visit) -> None:

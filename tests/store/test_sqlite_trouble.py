@@ -265,6 +265,47 @@ def test_a_write_that_cannot_be_undone(backend):
         assert pool.submit(making.save, store, uid).result(5).step == 1
 
 
+@pytest.mark.parametrize("statements", [["BEGIN IMMEDIATE"], ["BEGIN IMMEDIATE", "ROLLBACK"]])
+def test_a_write_that_begins_and_has_no_memory_left(backend, statements):
+    """The file is not locked from then on, neither for other processes nor for this one."""
+    store, other = backend.open(), backend.open()
+    uid = making.session(store)
+    left = list(statements)
+
+    class Short:
+        def __init__(self, db):
+            self._db = db
+
+        def __getattr__(self, name):
+            return getattr(self._db, name)
+
+        def execute(self, statement, *arguments):
+            fails = left[:1] == [statement]
+            if statement == "ROLLBACK" and fails:
+                left.clear()
+                raise MemoryError
+            cursor = self._db.execute(statement, *arguments)
+            if fails:
+                del left[0], cursor
+                raise MemoryError
+            return cursor
+
+    store._connection._db = Short(store._connection._db)
+    with pytest.raises(MemoryError):
+        store.finish(uid, "completed")
+    assert left == []
+    assert making.save(other, uid).step == 1
+    assert making.save(store, uid).step == 2
+
+
+def test_a_write_that_was_left_open(backend):
+    """There was no memory for so much as the call that ends it; the next one does."""
+    store = backend.open()
+    uid = making.session(store)
+    store._connection._db.execute("BEGIN IMMEDIATE")
+    assert making.save(store, uid).step == 1
+
+
 # Root may do everything, so somebody else has to try; all is imported by then.
 AS_SOMEBODY = """
 import json, os, sys, making

@@ -414,9 +414,11 @@ threading.Thread.start = start_thread
 """
 
 
-def test_where_no_thread_can_be_had_spans_go_at_the_end(program: Program, sink: OtlpSink) -> None:
-    """A limit on processes, or Python 3.12.0 and 3.12.1 while exit handlers run."""
-    done = program(NO_THREADS + "for step in range(1, 301): call(step)", REWIND_OTLP=sink.url)
+@pytest.mark.parametrize("error", ["RuntimeError", "MemoryError"])
+def test_where_no_thread_can_be_had_spans_go_at_the_end(program: Program, sink: OtlpSink, error: str) -> None:
+    """A limit on processes or on memory, or Python 3.12.0 and 3.12.1 while exit handlers run."""
+    source = NO_THREADS.replace("RuntimeError", error)
+    done = program(source + "for step in range(1, 301): call(step)", REWIND_OTLP=sink.url)
     assert (done.code, done.err) == (0, "")
     assert sink.steps == list(range(1, 301))
     assert max(sink.batches) > 1
