@@ -27,6 +27,7 @@ _WAIT = 1.0  # seconds that a fork waits, at most
 importing = threading.RLock()
 
 _around: list[_Pair] = []
+_registered = 0  # how often `_tell` is on Python's list, from which nothing can be taken
 _in_child: list[Callable[[], _Hook | None]] = []
 _locks: weakref.WeakSet[Any] = weakref.WeakSet()
 _mine = threading.local()  # threads can fork at the same time
@@ -37,8 +38,10 @@ def around_fork(before: _Hook, after: _Hook) -> None:
 
     ``after`` is called only where ``before`` was.
     """
+    global _registered
     _around[:] = [pair for pair in _around if pair[0]() is not None]
     _around.append((_weakly(before), _weakly(after)))
+    _registered += 1
     # The latest is called first: before `logging` takes its lock, say, for which a thread may be waiting that
     # is waited for here.
     _register(before=_tell)
@@ -69,17 +72,25 @@ def _weakly(hook: _Hook) -> Callable[[], _Hook | None]:
 def _tell() -> None:
     """Call what was not called yet before this fork."""
     told = _told()
+    if _mine.registered == _registered:  # as it is but once, where thousands of stores were opened
+        return
+    _mine.registered = _registered
     for pair in reversed(tuple(_around)):
-        if pair not in told:
+        if not any(pair is one for one in told):
             told.append(pair)
             _call(pair[0]())
 
 
 def _told() -> list[_Pair]:
     if not hasattr(_mine, "told"):
-        _mine.told = []
+        _mine.told, _mine.registered = [], 0
     told: list[_Pair] = _mine.told
     return told
+
+
+def _forget() -> None:
+    _told().clear()
+    _mine.registered = 0
 
 
 def _before() -> None:
@@ -91,13 +102,13 @@ def _before() -> None:
 def _after() -> None:
     for _, after in reversed(_told()):
         _call(after())
-    _told().clear()
+    _forget()
     if _mine.waited:
         importing.release()
 
 
 def _after_in_child() -> None:
-    _told().clear()
+    _forget()
     for held in tuple(_locks):
         held._at_fork_reinit()  # noqa: SLF001 - there since 3.9, for this
     if _mine.waited:
