@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from offline_provider import OfflineProvider
 # The developer's own settings, keys and proxies must neither steer a test nor be used by one.
 _FOREIGN = ("REWIND_", "OTEL_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_ENDS = [getattr(signal, name) for name in ("SIGHUP", "SIGQUIT") if hasattr(signal, name)]
 _HANDED_IN = "REWIND_TEST_"
 
 
@@ -24,6 +26,13 @@ def pytest_configure(config: pytest.Config) -> None:
     # The same examples each time, so that a run says something of the change it is for; new ones with --full.
     settings.register_profile("ours", derandomize=not config.getoption("--full"))
     settings.load_profile("ours")
+    # A shell has its jobs in the background ignore these, as nohup does, and every program inherits that.
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        *((one, signal.SIG_DFL) for one in _ENDS),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
     for name in tuple(os.environ):
         foreign = name.startswith(_FOREIGN) and not name.startswith(_HANDED_IN)
         if foreign or name.upper() in _PROXIES:
