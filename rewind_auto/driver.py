@@ -95,7 +95,9 @@ class ProcessDriver:
         """The rest of the agent, loaded on first use."""
         runtime = self._runtime
         if runtime is None:
-            with importing:
+            from rewind_auto.core import alarms
+
+            with importing, alarms.held_back():
                 if self._runtime is None:
                     from rewind_auto.runtime import Runtime
 

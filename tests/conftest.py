@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -14,7 +15,11 @@ from offline_provider import OfflineProvider
 # The developer's own settings, keys and proxies must neither steer a test nor be used by one.
 _FOREIGN = ("REWIND_", "OTEL_", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-_ENDS = [getattr(signal, name) for name in ("SIGHUP", "SIGQUIT") if hasattr(signal, name)]
+_ENDS: tuple[tuple[signal.Signals, Any], ...] = (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+    (signal.SIGQUIT, signal.SIG_DFL),
+)
 _HANDED_IN = "REWIND_TEST_"
 
 
@@ -27,10 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("ours", derandomize=not config.getoption("--full"))
     settings.load_profile("ours")
     # A shell has its jobs in the background ignore these, as nohup does, and every program inherits that.
-    for number, handler in (
-        (signal.SIGINT, signal.default_int_handler),
-        *((one, signal.SIG_DFL) for one in _ENDS),
-    ):
+    for number, handler in _ENDS:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
     for name in tuple(os.environ):

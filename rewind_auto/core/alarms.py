@@ -9,12 +9,40 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 _OWN = __name__.partition(".")[0]
+
+
+_OWN_FAULTS = [
+    getattr(signal, name)
+    for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT")
+    if hasattr(signal, name)
+]
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Let signals wait until the block is through, where Python allows that: on POSIX, without other threads.
+
+    For imports. A package that was cut off in the middle of its own is in pieces for good: what is loaded of
+    it is not loaded again, and is not among its attributes either.
+    """
+    if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        # One that has come already is handled in here, after all are blocked.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals().difference(_OWN_FAULTS))
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def programs(error: BaseException) -> BaseException | None:

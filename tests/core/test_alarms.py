@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import threading
 from functools import partial
@@ -10,7 +11,7 @@ from functools import partial
 import httpx2
 import pytest
 
-from rewind_auto.core import guard
+from rewind_auto.core import alarms, guard
 
 
 class Late(Exception):  # noqa: N818 - as in programs
@@ -100,3 +101,14 @@ def test_of_a_library_that_was_called(capsys):
     with guard.swallow("a block"):
         httpx2.URL("http://host:port")
     assert "InvalidURL" in capsys.readouterr().err
+
+
+def test_held_back_until_a_block_is_through():
+    came = []
+    signal.signal(signal.SIGUSR1, lambda *_: came.append(1))
+    with alarms.held_back():
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert came == []
+    assert came == [1]
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert came == [1, 1]
