@@ -32,13 +32,16 @@ async def finish(call: Any, ending: Ending, fault: Fault | None = None) -> None:
 class SyncTee:
     """A live body, told to the call as it flows. Nothing is read ahead."""
 
+    _call: Any = None  # where an exception of the program's comes up before it is made
+
     def __init__(self, inner: Any, call: Any, family: Any) -> None:
         self._inner = inner
         self._call = call
         self._family = family
 
     def __del__(self) -> None:
-        self._call.dropped()
+        if self._call is not None:
+            self._call.dropped()
 
     def __iter__(self) -> Iterator[bytes]:
         chunk = self._call.chunk
@@ -73,7 +76,8 @@ class AsyncTee:
         self._family = family
 
     def __del__(self) -> None:
-        self._call.dropped()
+        if self._call is not None:
+            self._call.dropped()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         inner = self._inner.__aiter__()
@@ -172,6 +176,8 @@ class Upload:
 class _Served:
     """A recorded body."""
 
+    _call: Any = None  # where an exception of the program's comes up before it is made
+
     def __init__(self, call: Any, playback: Playback, family: Any) -> None:
         self._call = call
         self._playback = playback
@@ -180,7 +186,8 @@ class _Served:
         self._empty = call.recording.request.library.startswith("httpx")
 
     def __del__(self) -> None:
-        self._call.dropped()
+        if self._call is not None:
+            self._call.dropped()
 
 
 class SyncServed(_Served):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ class Points:
         passed: how often each was, by name.
         failing: the one that fails, every time; none if "".
         error: what it raises.
+        alarm: a signal that it gets instead, once: its handler raises what it likes.
         failed: how often it did.
     """
 
@@ -37,6 +39,7 @@ class Points:
         self.passed: Counter[str] = Counter()
         self.failing = ""
         self.error: type[BaseException] = RuntimeError
+        self.alarm: signal.Signals | None = None
         self.failed = 0
         self._armed = False
 
@@ -58,6 +61,10 @@ class Points:
         self.passed[name] += 1
         if name == self.failing:
             self.failed += 1
+            if self.alarm is not None:
+                if self.failed == 1:
+                    signal.raise_signal(self.alarm)
+                return
             raise self.error(f"injected at {name}")
 
 
