@@ -10,6 +10,7 @@ from rewind_auto.core.cut import Timing
 from rewind_auto.core.errors import StoreError
 from rewind_auto.core.model import (
     Decision,
+    Ending,
     Fingerprint,
     Kind,
     Match,
@@ -207,3 +208,19 @@ def unused(db: sqlite3.Connection, me: int | None, source: int, source_id: str) 
     ).fetchall()
     uids: dict[int, str] = {}
     return [_step(db, source_id, row, uids) for row in rows]
+
+
+def unasked(db: sqlite3.Connection, me: int | None, source: int, source_id: str) -> list[Step]:
+    """`unused` steps, less those that were cancelled before any answer came, and the calls inside them.
+
+    What cancels such a call, an error of another one or a quicker answer, comes at once in a replay: the
+    program may then never make it.
+    """
+    left = unused(db, me, source, source_id)
+    cancelled = {step.step for step in left if not step.complete and _given_up(db, source, step.step)}
+    return [step for step in left if cancelled.isdisjoint((step.step, step.inside))]
+
+
+def _given_up(db: sqlite3.Connection, key: int, number: int) -> bool:
+    kept = recording(db, key, number)
+    return kept is not None and kept.head is None and kept.ending is Ending.CANCELLED

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 
 import pytest
-from drivers import MANNERS, TRIO_DRIVERS
-from servers import answer, chunked, reply
+from drivers import ASYNC_DRIVERS, MANNERS, TRIO_DRIVERS
+from servers import HANG, answer, chunked, reply
 
 from rewind_auto.core.errors import RewindReplayDivergenceError
-from rewind_auto.core.model import Decision
+from rewind_auto.core.model import Decision, Ending
 
 TOO_MANY = reply(b"slow down", 429, [("Retry-After", "30")], reason="Too Many Requests")
 
@@ -91,6 +93,39 @@ def test_never_asked_for(trial, server, driver):
         verdict = store.verdict(trial.replaying)
     assert [step.step for step in verdict.unused] == [2]
     assert verdict.blocked == []
+
+
+@pytest.mark.parametrize("driver", ASYNC_DRIVERS, ids=repr)
+def test_cancelled_before_an_answer_came(trial, server, driver):
+    """The answer that the others are cancelled for comes at once in a replay: they are not even begun."""
+    begun = threading.Event()
+
+    def slowly(seen):
+        if seen.body == b"first":
+            begun.wait(10)
+            return answer(1)
+        begun.set()
+        return [HANG]
+
+    server.on("/v1/x", slowly)
+
+    async def scenario():
+        async with driver.client() as client:
+            url = f"{server.url}/v1/x"
+
+            async def later():
+                await asyncio.sleep(0.05)
+                await driver.exchange(client, "POST", url, content=b"later")
+
+            task = asyncio.create_task(later())
+            first = await driver.exchange(client, "POST", url, content=b"first")
+            task.cancel()
+            await asyncio.wait([task])
+            return first
+
+    recorded, _ = trial.record(scenario)
+    assert trial.endings() == [Ending.EOF, Ending.CANCELLED]
+    assert trial.replay(scenario) == recorded
 
 
 def test_something_else_is_asked(trial, server, driver):
