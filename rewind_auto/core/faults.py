@@ -124,5 +124,5 @@ def unmade(cls: Any, fault: Fault) -> BaseException:
         error: BaseException = plain.__new__(cls)
     except TypeError:  # of a group, which cannot be empty
         return RuntimeError(f"{fault.module}.{fault.name}: {fault.message}")
-    error.args = (fault.message,)
+    object.__setattr__(error, "args", (fault.message,))  # its class may have a `__setattr__`
     return error
