@@ -85,7 +85,8 @@ def trouble(fault: Fault) -> Trouble:
 def known_class(fault: Fault, namespaces: Iterable[Any], bases: tuple[type, ...]) -> Any:
     """The class of ``fault`` among the exceptions of a library, or of Python; None if it is not there.
 
-    Looked up by name below ``bases``, never imported: a store's data cannot choose a class freely.
+    Looked up by name below ``bases``, never imported: a store's data cannot choose a class freely. That the
+    module of ``fault`` is one of that library is for the caller to see to: names are no library's alone.
     """
     places = [builtins] if fault.module == "builtins" else list(namespaces)
     if fault.module == "builtins" and Exception not in bases:

@@ -204,11 +204,13 @@ def test_an_answer_decoded_on_the_way(trial, server, driver):
     assert json.loads(trial.recording().body)["a"].startswith("long")
 
 
-def test_an_error_of_its_own(trial, driver):
+@pytest.mark.parametrize("name", ["OwnError", "ConnectError"])
+def test_an_error_of_its_own(trial, driver, name):
     """Live it is the program's class; a recording names it, and gives no class that data could choose."""
+    kind = type(name, (OwnError,), {})
 
     def handler(request):
-        raise OwnError("out of luck")
+        raise kind("out of luck")
 
     scenario = posting(
         driver, "http://127.0.0.1/v1/x", lambda: driver.module.MockTransport(handler), ["buffered"]
@@ -217,7 +219,7 @@ def test_an_error_of_its_own(trial, driver):
     assert trial.record(scenario)[0] == plain
     [replayed] = trial.replay(scenario)
     assert replayed.error["type"] is driver.module.TransportError
-    assert replayed.error["text"] == "OwnError: out of luck"
+    assert replayed.error["text"] == f"{name}: out of luck"
 
 
 @pytest.mark.parametrize("pattern", ["all://", "http://", "all://127.0.0.1"])
