@@ -10,7 +10,6 @@ from rewind_auto.core.cut import Timing
 from rewind_auto.core.errors import StoreError
 from rewind_auto.core.model import (
     Decision,
-    Ending,
     Fingerprint,
     Kind,
     Match,
@@ -192,10 +191,12 @@ def timings(db: sqlite3.Connection, key: int, upto: int) -> list[Timing]:
         " WHERE s.session = ? AND s.step <= ? AND s.whole = 1 ORDER BY s.step",
         (key, upto),
     )
-    return [
-        Timing(step, run, began, began + (codec.load_doc(doc).get("duration_ms") or 0) / 1000, bool(servable))
-        for step, run, began, doc, servable in rows
-    ]
+    found = []
+    for step, run, began, packed, servable in rows:
+        doc = codec.load_doc(packed)
+        ended = began + (doc.get("duration_ms") or 0) / 1000
+        found.append(Timing(step, run, began, ended, bool(servable) and not codec.given_up(doc)))
+    return found
 
 
 def unused(db: sqlite3.Connection, me: int | None, source: int, source_id: str) -> list[Step]:
@@ -211,16 +212,18 @@ def unused(db: sqlite3.Connection, me: int | None, source: int, source_id: str) 
 
 
 def unasked(db: sqlite3.Connection, me: int | None, source: int, source_id: str) -> list[Step]:
-    """`unused` steps, less those that were cancelled before any answer came, and the calls inside them.
-
-    What cancels such a call, an error of another one or a quicker answer, comes at once in a replay: the
-    program may then never make it.
-    """
+    """`unused` steps, less those whose calls were given up, and what was called inside these."""
     left = unused(db, me, source, source_id)
-    cancelled = {step.step for step in left if not step.complete and _given_up(db, source, step.step)}
-    return [step for step in left if cancelled.isdisjoint((step.step, step.inside))]
+    spared = {step.step for step in left if not step.complete and given_up(db, source, step.step)}
+    return [step for step in left if spared.isdisjoint((step.step, step.inside))]
 
 
-def _given_up(db: sqlite3.Connection, key: int, number: int) -> bool:
-    kept = recording(db, key, number)
-    return kept is not None and kept.head is None and kept.ending is Ending.CANCELLED
+def given_up(db: sqlite3.Connection, key: int, number: int) -> bool:
+    """Whether the call of a step, or the one that a hit repeats, was cancelled before any answer came."""
+    (doc,) = db.execute(
+        "SELECT coalesce(r.doc, s.doc) FROM steps s"
+        " LEFT JOIN steps r ON r.session = s.content_session AND r.step = s.content_step"
+        " WHERE s.session = ? AND s.step = ?",
+        (key, number),
+    ).fetchone()
+    return codec.given_up(codec.load_doc(doc))

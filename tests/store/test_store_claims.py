@@ -183,6 +183,8 @@ def test_what_was_cancelled_before_an_answer_need_not_be_asked_for(store, source
     making.save(store, within, "given up", given_up, complete=False)
     replaying = making.session(store, Mode.REPLAY, parent=source)
     assert [step.step for step, _ in store.unused(replaying, source)] == [1, 2, 3, 4]  # still to be had
+    assert [store.first_unused(replaying, source, start, 5) for start in (1, 3)] == [1, 3]
+    assert [store.first_unused(replaying, source, start, 4, given_up=False) for start in (1, 3)] == [2, None]
     assert [(step.session, step.step) for step in store.verdict(replaying).unused] == [(source, 2)]
     making.claim(store, replaying, source, "read partly")
     assert store.verdict(replaying).clean
