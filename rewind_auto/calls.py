@@ -34,21 +34,29 @@ def _activated(span: CallSpan | None) -> AbstractContextManager[Any] | None:
 
 
 class _Scope:
-    """Marks what runs below a call as part of it, and makes its span the current one."""
+    """Marks what runs below a call as part of it, and makes its span the current one.
 
-    __slots__ = ("_span", "_token")
+    True until it is over: tasks that a transport starts keep it, and may go on for as long as the program.
+    """
+
+    __slots__ = ("_over", "_span", "_token")
 
     def __init__(self, span: CallSpan | None) -> None:
         self._span = _activated(span)
-        self._token: Token[bool] | None = None
+        self._token: Token[object] | None = None
+        self._over = False
+
+    def __bool__(self) -> bool:
+        return not self._over
 
     def __enter__(self) -> None:
-        self._token = inside.set(True)
+        self._token = inside.set(self)
         if self._span is not None:
             with guard.swallow("span"):
                 self._span.__enter__()
 
     def __exit__(self, *raised: object) -> None:
+        self._over = True
         if self._span is not None:
             with guard.swallow("span"):
                 self._span.__exit__(None, None, None)

@@ -188,16 +188,19 @@ def read_switch(text: str) -> bool:
     raise ValueError("not 1 or 0")
 
 
-def is_url(text: str) -> bool:
-    """Whether this is an http(s) URL with a host."""
-    scheme, separator, rest = text.partition("://")
-    return (
-        bool(separator) and scheme.lower() in ("http", "https") and rest[:1] not in ("", "/", ":", "?", "#")
-    )
+def _is_url(text: str) -> bool:
+    """Whether this is an http(s) URL with a host, and a port that there is."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def read_otlp(text: str) -> str | None:
-    if is_url(text.strip()):
+    if _is_url(text.strip()):
         return text.strip()
     try:
         return "1" if read_switch(text) else None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable
-from dataclasses import astuple, replace
+from dataclasses import replace
 from typing import Any
 
-from rewind_auto.core import faults, guard, typed
+from rewind_auto.adapters.function_errors import Errors
+from rewind_auto.core import guard, typed
 from rewind_auto.core.model import FUNCTIONS, Ending, Fault, Head, Request
 from rewind_auto.core.playback import Playback
 from rewind_auto.core.reach import Reach
@@ -47,6 +47,7 @@ class Function:
         self._ttl = ttl
         self._signature = inspect.signature(function)
         self._reach = Reach(function)
+        self._errors = Errors(self._reach, function.__module__)
         self._gives_items = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Driver, Request] | None:
@@ -90,21 +91,7 @@ class Function:
 
     def fault(self, error: BaseException, phase: str) -> tuple[Ending, Fault | None]:
         """How an exception ended a call."""
-        ending, fault = faults.to_fault(error, phase)
-        if isinstance(error, SystemExit):  # what the function does, unlike an interruption from outside
-            ending, fault = Ending.FAULT, Fault("builtins", "SystemExit", str(error), phase)
-        if fault is not None and isinstance(error, ExceptionGroup):
-            below = [self.fault(one, phase)[1] for one in error.exceptions]
-            fault.facts["group"] = [error.message, [astuple(one) for one in below if one is not None]]
-        elif fault is not None:
-            args = error.args
-            if isinstance(error, OSError) and error.filename is not None:
-                args = (*args[:2], error.filename)  # which it keeps apart
-            try:
-                fault.facts["args"] = typed.dump(args).decode("utf-8", "surrogatepass")
-            except typed.UntypedError:
-                return ending, fault
-        return ending, fault
+        return self._errors.to_fault(error, phase)
 
     # --- served
 
@@ -124,29 +111,8 @@ class Function:
         """What a recorded call raises at its end, or None."""
         fault = call.recording.fault
         if fault is not None:
-            return self._revived(fault)
+            return self._errors.revived(fault)
         return call.beyond() if call.playback().truncated else None
-
-    def _revived(self, fault: Fault) -> BaseException:
-        modules = (sys.modules.get(fault.module), sys.modules.get(self.function.__module__))
-        cls = faults.known_class(
-            fault, [module for module in modules if module is not None], (Exception, SystemExit)
-        )
-        if cls is None:
-            return RuntimeError(f"{fault.module}.{fault.name}: {fault.message}")
-        if cls.__module__ != "builtins" and not self._reach.allows(cls):
-            return faults.unmade(cls, fault)
-        try:
-            if "group" in fault.facts:
-                message, below = fault.facts["group"]
-                group: BaseException = cls(message, [self._revived(Fault(*one)) for one in below])
-                return group
-            stored = fault.facts["args"].encode("utf-8", "surrogatepass")
-            args = typed.load(stored, self._reach.names, self._reach.allows)
-            error: BaseException = cls(*args)
-        except Exception:  # noqa: BLE001 - its constructor is the program's own, and may take something else
-            return faults.revive(cls, fault)
-        return error if str(error) == fault.message else faults.revive(cls, fault)
 
 
 def begun(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

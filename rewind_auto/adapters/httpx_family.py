@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -11,8 +12,13 @@ from rewind_auto.core.faults import Trouble
 from rewind_auto.core.model import Fault, Head, Request
 from rewind_auto.core.seam import ServedCall
 
+_FAMILIES = ("httpx", "httpx2")
+
+# What transports are made of: some of its errors they let pass.
+_BELOW = ("h11", "h2", "httpcore", "httpcore2")
+
 # For errors that were recorded with another library, and the libraries.
-_OTHERS = ("aiohttp", "builtins", "requests", "urllib3")
+_OTHERS = (*_BELOW, "aiohttp", "builtins", "requests", "urllib3")
 _ERRORS = {
     Trouble.CONNECT: "ConnectError",
     Trouble.CONNECT_TIMEOUT: "ConnectTimeout",
@@ -72,8 +78,14 @@ class Family:
 
     def to_exception(self, fault: Fault) -> BaseException:
         """The recorded error as this library's own type."""
-        cls = faults.known_class(fault, [self.module], (self.errors, RuntimeError))
-        if cls is None and fault.module.partition(".")[0] in _OTHERS:
+        package = fault.module.partition(".")[0]
+        if package in _BELOW:
+            below = [sys.modules[name] for name in (fault.module, package) if name in sys.modules]
+            cls = faults.known_class(fault, below, (Exception,))
+        else:  # of the other family by name; what the program itself calls so is something else
+            own = [self.module] if package in _FAMILIES else []
+            cls = faults.known_class(fault, own, (self.errors, RuntimeError))
+        if cls is None and package in _OTHERS:
             cls = getattr(self.module, _ERRORS[faults.trouble(fault)])
         if cls is None:  # of a transport of the program's own
             error: BaseException = self.module.TransportError(f"{fault.name}: {fault.message}")

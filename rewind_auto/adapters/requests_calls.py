@@ -18,6 +18,9 @@ from rewind_auto.core.seam import Driver, LiveCall, ServedCall, inside, run
 
 _BLOCK = 65536  # bytes of a file read at a time
 
+# How the body is read and what cookies are set is as the message has it, whatever an adapter makes of these.
+_OF_THE_MESSAGE = ("content-encoding", "content-length", "set-cookie", "transfer-encoding")
+
 
 class Sending(ObjectProxy):  # type: ignore[type-arg]
     """The session's adapter in all but `send`."""
@@ -180,19 +183,32 @@ def to_head(response: Any, *, whole: bool = False) -> Head:
     """The head of a response in our words.
 
     From the message that http.client parsed, which requests itself looks at for its cookies: urllib3 puts
-    headers of equal names together, and requests makes one of them.
+    headers of equal names together, and requests makes one of them. What an adapter of the program's own
+    made of the headers of the response takes their place.
     """
     raw = response.raw
     message = getattr(getattr(raw, "_original_response", None), "msg", None)
-    pairs = message or getattr(raw, "headers", None) or response.headers
+    below = getattr(raw, "headers", None)
+    pairs = list((message or below or response.headers).items())
+    if below and (changed := _changed(response.headers, below)):
+        pairs = [pair for pair in pairs if pair[0].lower() not in changed]
+        pairs += [pair for pair in response.headers.items() if pair[0].lower() in changed]
     version = getattr(raw, "version", None)
     return Head(
         response.status_code or 0,
-        tuple((_latin(name), _latin(value)) for name, value in pairs.items()),
+        tuple((_latin(name), _latin(value)) for name, value in pairs),
         None if response.reason is None else _latin(response.reason),
         {9: "HTTP/0.9", 10: "HTTP/1.0", 20: "HTTP/2"}.get(version, "HTTP/1.1"),  # type: ignore[arg-type]
         whole=whole,
     )
+
+
+def _changed(shown: Any, below: Any) -> set[str]:
+    """Names of headers, in lower case, that the program sees otherwise than urllib3 does."""
+    if len(shown) == len(below) and all(below.get(name) == value for name, value in shown.items()):
+        return set()
+    names = {name.lower() for name in (*shown, *below) if below.get(name) != shown.get(name)}
+    return {name for name in names.difference(_OF_THE_MESSAGE) if not {*"\r\n"} & {*str(shown.get(name))}}
 
 
 def _latin(text: Any) -> bytes:

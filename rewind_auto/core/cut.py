@@ -12,7 +12,8 @@ class Timing:
 
     Attributes:
         run: what tells that run from others: times of two of them do not compare.
-        servable: whether its answer is asked for again; one inside a function is part of that one's.
+        servable: whether its answer is asked for again; one inside a function is part of that one's, and a
+            call that was cancelled before it came may be spared.
     """
 
     step: int

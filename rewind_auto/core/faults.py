@@ -85,7 +85,8 @@ def trouble(fault: Fault) -> Trouble:
 def known_class(fault: Fault, namespaces: Iterable[Any], bases: tuple[type, ...]) -> Any:
     """The class of ``fault`` among the exceptions of a library, or of Python; None if it is not there.
 
-    Looked up by name below ``bases``, never imported: a store's data cannot choose a class freely.
+    Looked up by name below ``bases``, never imported: a store's data cannot choose a class freely. That the
+    module of ``fault`` is one of that library is for the caller to see to: names are no library's alone.
     """
     places = [builtins] if fault.module == "builtins" else list(namespaces)
     if fault.module == "builtins" and Exception not in bases:
@@ -124,5 +125,5 @@ def unmade(cls: Any, fault: Fault) -> BaseException:
         error: BaseException = plain.__new__(cls)
     except TypeError:  # of a group, which cannot be empty
         return RuntimeError(f"{fault.module}.{fault.name}: {fault.message}")
-    error.args = (fault.message,)
+    object.__setattr__(error, "args", (fault.message,))  # its class may have a `__setattr__`
     return error

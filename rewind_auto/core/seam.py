@@ -20,9 +20,9 @@ from rewind_auto.core.playback import Playback
 T = TypeVar("T")
 Pauses = Generator[float, None, T]
 
-# Set while the inner transport of a call of ours runs: a client below it (httpx2 over aiohttp, a retrying
+# True while the inner transport of a call of ours runs: a client below it (httpx2 over aiohttp, a retrying
 # transport with a client of its own) is part of that call, not another one. The outermost wins.
-inside: ContextVar[bool] = ContextVar("rewind_inside", default=False)
+inside: ContextVar[object] = ContextVar("rewind_inside", default=False)
 
 # The step of the outermost function of the program's own that runs here: what it calls is part of it.
 within: ContextVar[StepRef | None] = ContextVar("rewind_within", default=None)

@@ -118,12 +118,22 @@ class Fork:
                     return None
                 self._unused = unused
             served = yield from self._source.claim(step, request, description, before=self._cut)
+            if served is None and self._cut is not None and self._is_past(source, self._cut):
+                self._live = True
+                return None
         except StoreError as error:
             self._lose(error)
             served = None
         if served is None:
             step.decision = Decision.MISS
         return served
+
+    def _is_past(self, source: Session, cut: int) -> bool:
+        """Whether nothing is left below the cut but calls that the program may be spared."""
+        found = self._run.store.first_unused(
+            self._run.session.id, source.id, self._unused, cut, given_up=False
+        )
+        return found is None
 
     def _missed(self, step: Step) -> None:
         """A call that was looked up in vain: without a cut to wait for, everything from here on is live."""

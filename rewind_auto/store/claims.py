@@ -204,12 +204,18 @@ class Claims(StoreFile):
             if recording is not None:
                 yield step, recording.request
 
-    def first_unused(self, session_id: str, source_id: str, start: int, before: int) -> int | None:
+    def first_unused(
+        self, session_id: str, source_id: str, start: int, before: int, *, given_up: bool = True
+    ) -> int | None:
         with self._connection.reading() as db:
             me, source = self._must(db, session_id), self._must(db, source_id)
-            row = db.execute(_FIRST_UNUSED, {"me": me, "source": source, "start": start, "before": before})
-            found = row.fetchone()
-            return found and int(found[0])
+            asked = {"me": me, "source": source, "before": before}
+            while (row := db.execute(_FIRST_UNUSED, {**asked, "start": start}).fetchone()) is not None:
+                step = int(row[0])
+                if given_up or not reading.given_up(db, source, step):
+                    return step
+                start = step + 1
+            return None
 
     def timings(self, session_id: str, upto: int | None = None) -> list[Timing]:
         with self._connection.reading() as db:

@@ -191,6 +191,16 @@ def load_request_headers(doc: dict[str, Any]) -> Headers:
     return _load_headers(doc["exchange"]["request"])
 
 
+def given_up(doc: dict[str, Any]) -> bool:
+    """Whether a step's call was cancelled before any answer came.
+
+    What cancels such a call, an error of another one or a quicker answer, comes at once in a replay: the
+    program may then never make it.
+    """
+    exchange = doc.get("exchange", {})
+    return "status" not in exchange and exchange.get("ending") == Ending.CANCELLED.value
+
+
 def load_head(doc: dict[str, Any]) -> Head | None:
     """Response head of a step's details; None when no response came."""
     exchange = doc["exchange"]

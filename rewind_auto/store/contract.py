@@ -131,8 +131,13 @@ class Store(Protocol):
     def unused(self, session_id: str, source_id: str) -> Iterator[tuple[Step, Request]]:
         """Recorded steps of the source that ``session_id`` has not used, in order, with their requests."""
 
-    def first_unused(self, session_id: str, source_id: str, start: int, before: int) -> int | None:
-        """The first step of the source from ``start`` on and below ``before`` that is not used, or None."""
+    def first_unused(
+        self, session_id: str, source_id: str, start: int, before: int, *, given_up: bool = True
+    ) -> int | None:
+        """The first step of the source from ``start`` on and below ``before`` that is not used, or None.
+
+        ``given_up``: whether calls count that were cancelled before any answer came.
+        """
 
     def timings(self, session_id: str, upto: int | None = None) -> list[Timing]:
         """When the calls of a session, up to a step, took place; for hits, the calls that they repeat."""

@@ -191,10 +191,12 @@ def timings(db: sqlite3.Connection, key: int, upto: int) -> list[Timing]:
         " WHERE s.session = ? AND s.step <= ? AND s.whole = 1 ORDER BY s.step",
         (key, upto),
     )
-    return [
-        Timing(step, run, began, began + (codec.load_doc(doc).get("duration_ms") or 0) / 1000, bool(servable))
-        for step, run, began, doc, servable in rows
-    ]
+    found = []
+    for step, run, began, packed, servable in rows:
+        doc = codec.load_doc(packed)
+        ended = began + (doc.get("duration_ms") or 0) / 1000
+        found.append(Timing(step, run, began, ended, bool(servable) and not codec.given_up(doc)))
+    return found
 
 
 def unused(db: sqlite3.Connection, me: int | None, source: int, source_id: str) -> list[Step]:
@@ -207,3 +209,21 @@ def unused(db: sqlite3.Connection, me: int | None, source: int, source_id: str) 
     ).fetchall()
     uids: dict[int, str] = {}
     return [_step(db, source_id, row, uids) for row in rows]
+
+
+def unasked(db: sqlite3.Connection, me: int | None, source: int, source_id: str) -> list[Step]:
+    """`unused` steps, less those whose calls were given up, and what was called inside these."""
+    left = unused(db, me, source, source_id)
+    spared = {step.step for step in left if not step.complete and given_up(db, source, step.step)}
+    return [step for step in left if spared.isdisjoint((step.step, step.inside))]
+
+
+def given_up(db: sqlite3.Connection, key: int, number: int) -> bool:
+    """Whether the call of a step, or the one that a hit repeats, was cancelled before any answer came."""
+    (doc,) = db.execute(
+        "SELECT coalesce(r.doc, s.doc) FROM steps s"
+        " LEFT JOIN steps r ON r.session = s.content_session AND r.step = s.content_step"
+        " WHERE s.session = ? AND s.step = ?",
+        (key, number),
+    ).fetchone()
+    return codec.given_up(codec.load_doc(doc))

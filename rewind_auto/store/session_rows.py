@@ -104,7 +104,7 @@ def verdict(db: sqlite3.Connection, session_id: str, key: int) -> Verdict:
     if parent and not source:  # what is removed leaves a row behind: this is another file
         raise StoreError("the session that was replayed is not in the store any more")
     if source:
-        found.unused += reading.unused(db, key, source[0], parent)
+        found.unused += reading.unasked(db, key, source[0], parent)
     ours = inner(db, session_id)
     for session in ours:
         below = verdict(db, session.id, db.execute(_KEY, (session.id,)).fetchone()[0])
@@ -121,9 +121,9 @@ def verdict(db: sqlite3.Connection, session_id: str, key: int) -> Verdict:
 
 
 def _all_of(db: sqlite3.Connection, session_id: str) -> list[Step]:
-    """The servable steps of a session and of those inside it."""
+    """The servable steps of a session and of those inside it, as far as they have to be asked for."""
     key = db.execute(_KEY, (session_id,)).fetchone()[0]
-    return reading.unused(db, None, key, session_id) + [
+    return reading.unasked(db, None, key, session_id) + [
         step for session in inner(db, session_id) for step in _all_of(db, session.id)
     ]
 

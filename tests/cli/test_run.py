@@ -157,6 +157,8 @@ class TestCommandLine:
             (["--tools", " ", "true"], "--tools: ' ': is empty"),
             (["--otlp", "ftp://x", "true"], "--otlp: 'ftp://x': not an http(s) URL"),
             (["--otlp", "http://", "true"], "--otlp: 'http://': not an http(s) URL"),
+            (["--otlp", "http://[::1", "true"], "--otlp: 'http://[::1': not an http(s) URL"),
+            (["--otlp", "http://c:99999999/", "true"], "--otlp: 'http://c:99999999/': not an http(s) URL"),
         ],
     )
     def test_wrong_usage(self, rewind_run, args, says, tmp_path) -> None:

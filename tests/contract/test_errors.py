@@ -79,14 +79,13 @@ def test_no_protocol_of_ours(trial, driver):
 
 @pytest.mark.parametrize("driver", HTTPX_DRIVERS, ids=repr)
 def test_a_request_that_cannot_be_sent(trial, server, driver):
-    """A protocol error found while the request is written. By name: some releases let h11's own through."""
+    """A protocol error found while the request is written. Some releases let h11's own through."""
     server.on("/v1/x", answer(1))
 
     async def scenario():
         headers = {"Content-Length": "7"}
         async with driver.client() as client:
-            got = await driver.exchange(client, "POST", f"{server.url}/v1/x", content=b"{}", headers=headers)
-        return got.error["type"].__name__, got.error["text"]
+            return await driver.exchange(client, "POST", f"{server.url}/v1/x", content=b"{}", headers=headers)
 
     trial.check(scenario)
     assert trial.endings() == [Ending.FAULT]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 
@@ -204,11 +205,46 @@ def test_an_answer_decoded_on_the_way(trial, server, driver):
     assert json.loads(trial.recording().body)["a"].startswith("long")
 
 
-def test_an_error_of_its_own(trial, driver):
+@pytest.mark.parametrize("driver", HTTPX_ASYNC, ids=repr)
+def test_a_task_that_it_starts(trial, server, driver):
+    """While the call is made, the task's calls are part of it; after that they are its own."""
+    server.on("/v1/x", lambda seen: answer(seen.body.decode()))
+
+    class Working(Wrapping):
+        task = None
+
+        async def handle_async_request(self, request):
+            begun, self.go_on = asyncio.Event(), asyncio.Event()
+            self.task = asyncio.create_task(self.work(begun))
+            await begun.wait()
+            return await super().handle_async_request(request)
+
+        async def work(self, begun):
+            async with driver.client() as client:
+                await driver.exchange(client, "POST", f"{server.url}/v1/x", content=b"part")
+                begun.set()
+                await self.go_on.wait()
+                await driver.exchange(client, "POST", f"{server.url}/v1/x", content=b"own")
+
+    async def scenario():
+        transport = Working(driver)
+        async with driver.client(transport=transport) as client:
+            await driver.exchange(client, "POST", f"{server.url}/v1/x", content=b"call")
+            transport.go_on.set()
+            await transport.task
+
+    trial.record(scenario)
+    assert [trial.recording(step.step).request.body for step in trial.steps()] == [b"call", b"own"]
+    assert len(server.seen) == 3
+
+
+@pytest.mark.parametrize("name", ["OwnError", "ConnectError"])
+def test_an_error_of_its_own(trial, driver, name):
     """Live it is the program's class; a recording names it, and gives no class that data could choose."""
+    kind = type(name, (OwnError,), {})
 
     def handler(request):
-        raise OwnError("out of luck")
+        raise kind("out of luck")
 
     scenario = posting(
         driver, "http://127.0.0.1/v1/x", lambda: driver.module.MockTransport(handler), ["buffered"]
@@ -217,7 +253,7 @@ def test_an_error_of_its_own(trial, driver):
     assert trial.record(scenario)[0] == plain
     [replayed] = trial.replay(scenario)
     assert replayed.error["type"] is driver.module.TransportError
-    assert replayed.error["text"] == "OwnError: out of luck"
+    assert replayed.error["text"] == f"{name}: out of luck"
 
 
 @pytest.mark.parametrize("pattern", ["all://", "http://", "all://127.0.0.1"])

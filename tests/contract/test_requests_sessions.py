@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import io
 import pickle
 from datetime import timedelta
@@ -225,6 +226,35 @@ def test_one_that_is_no_http_adapter(trial, server, driver, raw):
 
     [step] = trial.check(scenario)
     assert step.complete
+
+
+class Tagging(HTTPAdapter):
+    """As adapters that try again, count or cache do."""
+
+    def send(self, request, **options):
+        response = super().send(request, **options)
+        response.headers["X-Attempts"] = "1"
+        response.headers["x-kept"] = "changed"
+        response.headers["X-Broken"] = "two\r\nlines"
+        del response.headers["X-Gone"], response.headers["Content-Encoding"]
+        return response
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_headers_that_an_adapter_changes(trial, server, driver, stream):
+    sent = [("X-Kept", "a"), ("X-Kept", "b"), ("X-Gone", "1"), ("Content-Encoding", "gzip"), ("X-Same", "1")]
+    server.on("/v1/x", reply(gzip.compress(b"text"), headers=sent))
+
+    async def scenario():
+        async with driver.client() as client:
+            client.mount(server.url, Tagging())
+            response = client.post(f"{server.url}/v1/x", data=b"{}", stream=stream)
+            names = ("X-Attempts", "X-Kept", "X-Gone", "X-Same")
+            return [response.headers.get(name) for name in names], response.content
+
+    plain, _ = trial.plain(scenario)
+    assert plain == (["1", "changed", None, "1"], b"text")
+    trial.check(scenario)
 
 
 def test_an_adapter_that_others_look_at(trial, server, driver):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 
 import pytest
-from drivers import MANNERS, TRIO_DRIVERS
-from servers import answer, chunked, reply
+from drivers import ASYNC_DRIVERS, MANNERS, TRIO_DRIVERS
+from servers import HANG, answer, chunked, reply
 
+from rewind_auto.core import guard
 from rewind_auto.core.errors import RewindReplayDivergenceError
-from rewind_auto.core.model import Decision
+from rewind_auto.core.model import Decision, Ending, Mode
 
 TOO_MANY = reply(b"slow down", 429, [("Retry-After", "30")], reason="Too Many Requests")
 
@@ -91,6 +94,64 @@ def test_never_asked_for(trial, server, driver):
         verdict = store.verdict(trial.replaying)
     assert [step.step for step in verdict.unused] == [2]
     assert verdict.blocked == []
+
+
+@pytest.fixture
+def giving_up(server, monkeypatch):
+    """A program whose second call is cancelled when the first is answered: at once, in a replay."""
+    monkeypatch.setattr(guard, "_seen", set())  # each test has its own first line
+    begun = threading.Event()
+
+    def first(_):
+        begun.wait(10)
+        return answer(1)
+
+    def second(_):
+        begun.set()
+        return [HANG]
+
+    server.on("/v1/first", first)
+    server.on("/v1/second", second)
+    server.on("/v1/third", answer(3))
+
+    def made(driver, third=b"third"):
+        async def scenario():
+            async with driver.client() as client:
+
+                async def ask(path, body):
+                    return await driver.exchange(client, "POST", f"{server.url}/v1/{path}", content=body)
+
+                async def later():
+                    await asyncio.sleep(0.05)
+                    await ask("second", b"second")
+
+                task = asyncio.create_task(later())
+                seen = [await ask("first", b"first")]
+                task.cancel()
+                await asyncio.wait([task])
+                return [*seen, await ask("third", third)]
+
+        return scenario
+
+    return made
+
+
+@pytest.mark.parametrize("order", ["any", "recorded"])
+@pytest.mark.parametrize("driver", ASYNC_DRIVERS, ids=repr)
+def test_cancelled_before_an_answer_came(trial, driver, giving_up, order, capfd):
+    recorded, _ = trial.record(giving_up(driver))
+    assert trial.endings() == [Ending.EOF, Ending.CANCELLED, Ending.EOF]
+    trial.options["order"] = order
+    assert trial.replay(giving_up(driver)) == recorded
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("driver", ASYNC_DRIVERS, ids=repr)
+def test_cancelled_before_an_answer_came_and_before_the_cut_of_a_fork(trial, driver, giving_up, capfd):
+    trial.record(giving_up(driver))
+    _, steps = trial.run_as(Mode.FORK, giving_up(driver, b"changed"), source=f"{trial.session}@3")
+    assert [step.decision for step in steps] == [Decision.HIT, Decision.RECORD]
+    assert capfd.readouterr().err == ""
 
 
 def test_something_else_is_asked(trial, server, driver):

@@ -147,15 +147,57 @@ def test_an_exception_that_is_not_expected_is_made_without_its_constructor():
     names = {"__name__": "its_module"}
     exec("def function(): ...", names)
     function = Function(names["function"], lambda: None, name="x", key=None, ttl=None)
-    error = function._revived(told)
+    error = function._errors.revived(told)
     assert (type(error).__name__, str(error), ran) == ("OddError", "words", [])
     for name in ("Odd", "__import__", "exit", "SystemExit"):
-        other = function._revived(dataclasses.replace(told, name=name, module="a_stranger"))
+        other = function._errors.revived(dataclasses.replace(told, name=name, module="a_stranger"))
         assert type(other) is RuntimeError
     lazy = types.ModuleType("a_stranger")
     lazy.__getattr__ = ran.append
     assert faults.known_class(told, [lazy], (Exception,)) is None
     assert ran == []
+
+
+def test_attributes_of_an_exception_are_data():
+    """Of one that is not to be expected none is set, and of others no code of the class has a say."""
+
+    def noted(*args):
+        ran.append(args)
+
+    class SetError(Exception):
+        __setattr__ = noted
+        watched = property(lambda _: 1, noted)
+
+    SetError.__qualname__ = "SetError"
+    stranger("OddError", {"__init__": noted, "__setattr__": noted}, Exception)
+    names = {"__name__": "its_module", "SetError": SetError}
+    exec("def function(): ...", names)
+    errors = Function(names["function"], lambda: None, name="x", key=None, ttl=None)._errors
+    attributes = ['{"watched":2}', '{"at":3}', '{"__notes__":["n"]}']
+    told = {"args": '{"$":"tuple","v":["words"]}', "attributes": attributes}
+    odd = errors.revived(Fault("a_stranger", "OddError", "words", "send", told))
+    assert (type(odd).__name__, vars(odd)) == ("OddError", {"__notes__": ["n"]})
+    sys.modules["a_stranger"].SetError = SetError
+    error = errors.revived(Fault("a_stranger", "SetError", "words", "send", told))
+    assert (type(error), error.at, error.watched) == (SetError, 3, 1)
+    assert ran == []
+
+
+@pytest.mark.parametrize(
+    "made_up",
+    [
+        {"attributes": 1},
+        {"attributes": [1, "{", "[1]", '{"a":{"$":"model","c":"a:B","v":1}}']},
+        {"from": 1},
+        {"from": [[1], True]},
+        {"from": [["builtins", "ValueError", "x", "send", {"from": 1}], "yes"]},
+    ],
+)
+def test_an_exception_of_which_nonsense_is_told(made_up):
+    errors = Function(lambda: None, lambda: None, name="x", key=None, ttl=None)._errors
+    facts = {"args": '{"$":"tuple","v":["words"]}', **made_up}
+    error = errors.revived(Fault("builtins", "ValueError", "words", "send", facts))
+    assert (type(error), error.args) == (ValueError, ("words",))
 
 
 def test_a_store_cannot_choose_what_a_program_gets(tmp_path, store_path):

@@ -8,6 +8,10 @@ import datetime as dt
 import decimal
 import enum
 import inspect
+import json
+import os
+import subprocess
+import sys
 import threading
 import typing
 from concurrent.futures import ThreadPoolExecutor
@@ -193,6 +197,111 @@ def test_an_exception_of_any_class(kind, kept):
 
     recorded = both(program, kept)
     assert recorded[0] in (CodedError, FileNotFoundError, ZeroDivisionError, KeyError)
+
+
+class ApiError(Exception):
+    """As those of SDKs: with an ``args`` of its own, and attributes of several kinds."""
+
+    __slots__ = ("retries",)
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"{status}: {message}")
+        self.status, self.where, self.connection = status, Point(3), threading.Lock()
+        self.retries = 2
+
+
+class SaidError(Exception):
+    """Its words are made of an attribute."""
+
+    def __init__(self, words: str, *, code: int = 0) -> None:
+        super().__init__(words)
+        self.code = code
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.args[0]}"
+
+
+def raise_api_error() -> None:
+    error = ApiError(404, "no such thing")
+    error.add_note("while it was looked for")
+    raise error from SaidError("lost", code=7)
+
+
+def rename() -> None:
+    os.rename("/nowhere/a", "/nowhere/b")  # noqa: PTH104
+
+
+def hide() -> None:
+    try:
+        json.loads("{")
+    except ValueError:
+        raise KeyError("hidden") from None
+
+
+def import_it() -> None:
+    import nowhere_at_all  # noqa: F401
+
+
+RAISING = {
+    "api": (raise_api_error, lambda error: (error.status, error.where, error.retries, error.__notes__)),
+    "cause": (raise_api_error, lambda error: (str(error.__cause__), error.__cause__.code)),
+    "json": (lambda: json.loads("{"), lambda error: (error.pos, error.msg, error.doc)),
+    "process": (
+        lambda: subprocess.run([sys.executable, "-c", "1/0"], check=True, capture_output=True),
+        lambda error: (error.returncode, error.cmd, error.stderr),
+    ),
+    "names of files": (rename, lambda error: (error.filename, error.filename2)),
+    "import": (import_it, lambda error: error.name),
+    "attribute": (lambda: object().nothing, lambda error: (error.name, error.__suppress_context__)),
+    "hidden": (hide, lambda error: (error.__cause__, error.__suppress_context__)),
+}
+
+
+@cached_call
+def raising(kind: str) -> None:
+    ran.append(kind)
+    RAISING[kind][0]()
+
+
+@pytest.mark.parametrize("kind", RAISING)
+def test_what_an_exception_has_to_say_for_itself(kind, kept):
+    """What a handler looks at: attributes, notes, its cause."""
+
+    def program():
+        with pytest.raises(Exception) as raised:  # noqa: PT011
+            raising(kind)
+        return type(raised.value), str(raised.value), RAISING[kind][1](raised.value)
+
+    both(program, kept)
+
+
+def test_what_cannot_be_kept_of_an_exception_is_left_out(kept):
+    def program():
+        with pytest.raises(ApiError) as raised:
+            raising("api")
+        return raised.value
+
+    with rewind_auto.session("recorded"):
+        assert program().connection
+    with rewind_auto.session("replayed", mode="replay", source="recorded"):
+        replayed = program()
+    assert (replayed.status, hasattr(replayed, "connection")) == (404, False)
+
+
+def test_exceptions_that_go_round_in_circles(kept):
+    @cached_call
+    def circle():
+        ran.append("circle")
+        first, second = ValueError("first"), ValueError("second")
+        first.__cause__, second.__cause__ = second, first
+        raise first
+
+    def program():
+        with pytest.raises(ValueError, match="first") as raised:
+            circle()
+        return str(raised.value.__cause__)
+
+    assert both(program, kept) == "second"
 
 
 def test_an_exit(kept):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import making
 import pytest
 
-from rewind_auto.core.model import Decision, Match, Mode, StepRef
+from rewind_auto.core.model import Decision, Ending, Match, Mode, Recording, Request, StepRef
 
 
 @pytest.fixture
@@ -168,6 +170,27 @@ def test_the_verdict(store, source, replaying):
     assert not verdict.clean
     assert ([s.step for s in verdict.blocked], verdict.unused) == ([3], [])
     assert store.verdict(source).clean  # no replay: nothing to answer for
+
+
+def test_what_was_cancelled_before_an_answer_need_not_be_asked_for(store, source):
+    given_up = Recording(Request("POST", making.URL, (), b"{}"), ending=Ending.CANCELLED)
+    read_partly = replace(making.recording(), ending=Ending.CANCELLED)
+    within = making.session(store, outer=source)
+    making.save(store, source, "given up", given_up, complete=False)
+    making.save(store, source, "read partly", read_partly, complete=False)
+    making.save(store, source, "a function", given_up, complete=False)
+    making.save(store, source, "part of it", inside=3)
+    making.save(store, within, "given up", given_up, complete=False)
+    replaying = making.session(store, Mode.REPLAY, parent=source)
+    assert [step.step for step, _ in store.unused(replaying, source)] == [1, 2, 3, 4]  # still to be had
+    assert [store.first_unused(replaying, source, start, 5) for start in (1, 3)] == [1, 3]
+    assert [store.first_unused(replaying, source, start, 4, given_up=False) for start in (1, 3)] == [2, None]
+    assert [(step.session, step.step) for step in store.verdict(replaying).unused] == [(source, 2)]
+    making.claim(store, replaying, source, "read partly")
+    assert store.verdict(replaying).clean
+    again = making.session(store, Mode.REPLAY, parent=replaying)
+    making.claim(store, again, replaying, "read partly")
+    assert store.verdict(again).clean
 
 
 # --- replays of replays
