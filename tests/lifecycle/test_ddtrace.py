@@ -47,7 +47,7 @@ def test_both_at_work(said, first_on, first_off):
 
 
 # With gevent installed, as it is here, ddtrace-run unloads what it has imported, for gevent to patch it anew.
-# From then on there are two asyncios, one of Python's parts and one of C's: anyio cannot catch what is raised
+# From then on there are two asyncios, of Python's parts and of C's: anyio cannot catch what is raised.
 @pytest.mark.parametrize("unloads", ["auto", "false"])
 @pytest.mark.parametrize("order", [DDTRACE + REWIND, REWIND + DDTRACE], ids=["outside", "inside"])
 def test_one_below_the_other(start, server, store_path, monkeypatch, order, unloads):
