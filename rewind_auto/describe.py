@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from rewind_auto.core import guard, redact
-from rewind_auto.core.address import port_of
+from rewind_auto.core.address import parts_of, port_of
 from rewind_auto.core.decode import decode
 from rewind_auto.core.model import Decision, Fingerprint, Head, Recording, Request, Step
 from rewind_auto.providers import reading, registry, wire
@@ -37,7 +36,7 @@ FUNCTION = Route("", "", "execute_tool")  # of the program's own
 @lru_cache(maxsize=512)  # programs call few URLs, many times
 def route_of(method: str, url: str, user_hosts: tuple[str, ...]) -> Route:
     """Which provider and operation a request is for. A host only a predicate knows is read by its shape."""
-    parts = urlsplit(url)
+    parts = parts_of(url)
     host = parts.hostname or ""
     port = port_of(parts)
     known = registry.identify(host, port, parts.path, method, user_hosts)
@@ -47,7 +46,7 @@ def route_of(method: str, url: str, user_hosts: tuple[str, ...]) -> Route:
 @lru_cache(maxsize=512)
 def _server(url: str) -> tuple[str | None, int]:
     """Host and port that a URL is for."""
-    parts = urlsplit(url)
+    parts = parts_of(url)
     host = text(parts.hostname) if parts.hostname else None
     return host, port_of(parts) or (443 if parts.scheme == "https" else 80)
 
@@ -97,7 +96,7 @@ class Description:
             self._asked = _NO_REQUEST
             if self.route.shape and self._request.body:
                 with guard.swallow("request info"):
-                    path = urlsplit(self._request.url).path
+                    path = parts_of(self._request.url).path
                     self._asked = wire.request_info(self.route.shape, path, self._request.body)
         return self._asked
 

@@ -145,7 +145,8 @@ class Server:
         self._open: set[socket.socket] = set()
         self._probe = 0
         self._caught_up = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        # As many as a test connects at once: of more, some wait until the kernel tries again, or for ever.
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port = int(self._listener.getsockname()[1])
         self._wake, self._woken = socket.socketpair()
         self._thread = threading.Thread(target=self._accept, daemon=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
 
 from rewind_auto.cli import output
+from rewind_auto.core.address import parts_of
 from rewind_auto.core.decode import decode
 from rewind_auto.core.model import Headers, Recording
 from rewind_auto.providers import reading, registry, wire
@@ -24,7 +24,7 @@ def header(headers: Headers, name: bytes) -> str:
 def read(recording: Recording) -> ResponseInfo:
     """What the provider's reader makes of the answer; nothing where there is none for its shape."""
     head, request = recording.head, recording.request
-    parts = urlsplit(request.url)
+    parts = parts_of(request.url)
     host = parts.hostname
     if head is None or not host or not recording.body:
         return ResponseInfo()

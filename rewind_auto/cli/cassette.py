@@ -39,16 +39,18 @@ def read(path: Path, data: bytes) -> Entry:
     session = Session(hashlib.sha256(data).hexdigest()[:32], path.stem, Mode.RECORD, "completed")
     session.started_at = session.ended_at = time.time()
     steps: list[tuple[Step, Recording | None]] = []
+    hosts: dict[str, None] = {}
     for number, interaction in enumerate(interactions, start=1):
         try:
             _measure(interaction)
             recording = _recording(interaction)
+            host = urlsplit(recording.request.url).hostname
+            if host and ":" not in host:
+                hosts[host] = None
             steps.append((_step(session, number, recording), recording))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
             raise FormatError(f"interaction {number}: {type(error).__name__}: {error}") from None
-    session.llm_hosts = tuple(
-        dict.fromkeys(host for step, _ in steps if (host := urlsplit(step.url).hostname) and ":" not in host)
-    )
+    session.llm_hosts = tuple(hosts)
     return session, steps
 
 

@@ -10,11 +10,12 @@ import base64
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from rewind_auto import __version__
 from rewind_auto.cli import output
 from rewind_auto.cli.jsonl import Entry
+from rewind_auto.core.address import parts_of
 from rewind_auto.core.decode import decode
 from rewind_auto.core.model import MAX_BODY, Headers, Recording, Session, Step
 
@@ -60,7 +61,7 @@ def _request(step: Step, recording: Recording) -> dict[str, Any]:
         "headers": _headers(request.headers),
         "queryString": [
             {"name": name, "value": value}
-            for name, value in parse_qsl(urlsplit(step.url).query, keep_blank_values=True)
+            for name, value in parse_qsl(parts_of(step.url).query, keep_blank_values=True)
         ],
         "headersSize": -1,
         "bodySize": len(request.body),

@@ -6,11 +6,11 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
 
 from rich.text import Text
 
 from rewind_auto.cli import answers, output
+from rewind_auto.core.address import parts_of
 from rewind_auto.core.errors import UnknownReferenceError
 from rewind_auto.core.model import Decision, Recording, Session, Step
 from rewind_auto.spending import Balance
@@ -133,7 +133,7 @@ def _cells(step: Step, cost: float | None) -> tuple[Cell, ...]:
 def _call(step: Step) -> str:
     if step.operation:
         return output.printable(f"{step.operation} {step.model or ''}".strip())
-    return output.printable(f"{step.method} {urlsplit(step.url).path}")
+    return output.printable(f"{step.method} {parts_of(step.url).path}")
 
 
 def _seconds(milliseconds: float | None) -> float | None:

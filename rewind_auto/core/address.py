@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, urlsplit
+
+_NO_BRACKETS = dict.fromkeys(map(ord, "[]"))
 
 
 def port_of(parts: SplitResult) -> int | None:
@@ -11,3 +13,19 @@ def port_of(parts: SplitResult) -> int | None:
         return parts.port
     except ValueError:
         return None
+
+
+def parts_of(url: str) -> SplitResult:
+    """The parts of a URL that was read, whatever is in the place of its host.
+
+    Where a secret was taken out of that, brackets are now, which only an IPv6 address may have; and what was
+    read may have been made by somebody else.
+    """
+    try:
+        return urlsplit(url)
+    except ValueError:
+        scheme, _, rest = url.partition("://")
+        rest, _, fragment = rest.partition("#")
+        rest, _, query = rest.partition("?")
+        host, slash, path = rest.partition("/")
+        return SplitResult(scheme, host.translate(_NO_BRACKETS), slash + path, query, fragment)

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
-from urllib.parse import urlsplit
 
+from rewind_auto.core.address import parts_of
 from rewind_auto.core.diff import Change, compare, distance
 from rewind_auto.core.model import Request
 
@@ -128,4 +128,4 @@ def _can_be_ignored(path: str) -> bool:
 
 
 def _address(request: Request) -> tuple[str, str]:
-    return request.method, urlsplit(request.url).path
+    return request.method, parts_of(request.url).path

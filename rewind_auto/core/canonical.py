@@ -14,10 +14,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
-from urllib.parse import urlsplit
 
 from rewind_auto.core import redact
-from rewind_auto.core.address import port_of
+from rewind_auto.core.address import parts_of, port_of
 from rewind_auto.core.model import Fingerprint, Request
 
 DIGEST_SIZE = 16  # bytes; 2^64 requests before a collision is likely
@@ -93,7 +92,7 @@ class Canonicalizer:
         return digest(self._where(request.method, request.url), self.body(request))
 
     def _address(self, method: str, url: str) -> bytes:
-        parts = urlsplit(url)
+        parts = parts_of(url)
         host = self._host_class((parts.hostname or "").lower(), port_of(parts))
         asked = redact.query_string(parts.query).split("&") if parts.query else ()
         query = "&".join(sorted(one for one in asked if not _SIGNED_AT.match(one)))

@@ -10,6 +10,7 @@ import contextvars
 import sys
 import threading
 import weakref
+from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 
@@ -36,7 +37,9 @@ class _Lane:
             self.names.clear()
         count = self.names[name] = self.names.get(name, 0) + 1
         name = name if count == 1 else f"{name}#{count}"
-        return _short(f"{self.path}/{name}" if self.path else name)
+        path = _joined(self.path, name)
+        self.of.note(path, self, name)
+        return path
 
 
 Token = contextvars.Token[_Lane | None]
@@ -48,6 +51,9 @@ class Lanes:
 
     def __init__(self) -> None:
         self._root = _Lane("", None, self)
+        # Path of a lane -> path of the one that started it, and the name below that. Not with the lanes: a
+        # task that starts the next one, for ever, would keep all of them.
+        self._above: dict[str, tuple[str, str]] = {}
 
     def current(self) -> str:
         """Path of the lane of the running task or thread: ``""`` (main), ``"Task-3"``, ``"Thread-2/Task-5"``.
@@ -63,6 +69,31 @@ class Lanes:
             lane = _Lane(lane.below(name or "main"), owner, self)
             _current.set(lane)
         return lane.path
+
+    def note(self, path: str, above: _Lane, name: str) -> None:
+        """Remember which lane started the one at ``path``."""
+        if above is self._root:
+            return  # none has: it only has no context of ours
+        if len(self._above) >= _NAMES_KEPT:
+            self._above.clear()
+        self._above[path] = above.path, name
+
+    def repeated(self, path: str, known: Mapping[str, str]) -> str:
+        """The recorded lane that the one at ``path`` repeats, as far as can be told.
+
+        One that is not ``known`` is below what the lane that started it repeats: a pool's threads, and the
+        tasks of their loops, have other names each time, which are at the front of all that is started there.
+        """
+        names = []
+        at = path
+        while (found := known.get(at)) is None:
+            if at not in self._above:
+                return path
+            at, name = self._above[at]
+            names.append(name)
+        for name in reversed(names):
+            found = _joined(found, name)
+        return found
 
 
 def related(first: str, second: str) -> bool:
@@ -85,6 +116,10 @@ def resume(token: Token) -> None:
     """Go back to the lane that `restart` left."""
     with suppress(ValueError):  # it was left in another context, whose end that is
         _current.reset(token)
+
+
+def _joined(path: str, name: str) -> str:
+    return _short(f"{path}/{name}" if path else name)
 
 
 def _short(path: str) -> str:

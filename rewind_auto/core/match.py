@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from urllib.parse import urlsplit
 
+from rewind_auto.core.address import parts_of
 from rewind_auto.core.diff import distance
 from rewind_auto.core.model import Request, Step
 
@@ -35,4 +35,4 @@ def aligned(request: Request, lane: str, unused: Sequence[Recorded]) -> Recorded
 
 
 def _address(request: Request) -> tuple[str, str]:
-    return request.method, urlsplit(request.url).path
+    return request.method, parts_of(request.url).path

@@ -62,7 +62,7 @@ def step(one: Step) -> Step:
 def recording(one: Recording) -> Recording:
     """A recording whose fields are all of their kind, and whose chunks make up the body."""
     head, fault = one.head, one.fault
-    text(one.request.method), text(one.request.url), text(one.request.library)
+    _encodable(one.request.method), _encodable(one.request.url), text(one.request.library)
     natural(one.head_us), natural(one.end_us)
     if head is not None:
         natural(head.status), text(head.http_version)
@@ -97,8 +97,9 @@ def text(value: Any) -> str:
     return value
 
 
-def _url(value: Any) -> str:
-    text(value).encode()  # no half of a character, which nothing could print
+def _encodable(value: Any) -> str:
+    """Text without half of a character, which nothing could print, nor make a fingerprint of."""
+    text(value).encode()
     return str(value)
 
 
@@ -146,7 +147,8 @@ _KINDS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("status", "fork_step", "chunks", "inside"), natural),
     **dict.fromkeys(("started_at", "ended_at"), _time),
     **dict.fromkeys(("duration_ms", "first_chunk_ms"), _number),
-    "url": _url,
+    "method": _encodable,
+    "url": _encodable,
     "usage": _usage,
     "detail": object_of,
     "step": positive,

@@ -139,7 +139,7 @@ class Source:
         exact = run.canonicalizer.exact(request)
         step.fingerprint = Fingerprint(exact, b"")
         description.start(step, run.session, run.runtime.tracing)
-        lane = self._lanes.get(step.lane, step.lane)
+        lane = run.lanes.repeated(step.lane, self._lanes)
         drifted = self.drifted_before(step)
         if drifted is not None:
             step.detail = {"downstream_of": drifted}

@@ -50,6 +50,26 @@ async def test_tasks_go_by_their_names_below_the_one_that_made_them(lanes: Lanes
     assert await late == f"{outer}/first made"
 
 
+async def below(names: list[str], lanes: Lanes) -> str:
+    """Lane of the innermost of tasks of these names, each started by the one before it."""
+    path = lanes.current()
+    return await asyncio.create_task(below(names[1:], lanes), name=names[0]) if names else path
+
+
+@pytest.mark.parametrize("name", ["c", "c" * 60], ids=["short", "one that is kept as a digest"])
+async def test_what_repeats_a_lane_is_known_of_those_below_it(name: str) -> None:
+    recorded, replayed = Lanes(), Lanes()
+    asyncio.current_task().set_name("Task-1")  # type: ignore[union-attr]
+    there = await below(["b", name, "d"], recorded)
+    asyncio.current_task().set_name("Task-7")  # type: ignore[union-attr]
+    here = await below(["b", name, "d"], replayed)
+    assert here != there
+    assert replayed.repeated(here, {}) == here
+    assert replayed.repeated(here, {"Task-7": "Task-1"}) == there
+    assert replayed.repeated(here, {"Task-7": "Task-1", here: "other"}) == "other"
+    assert replayed.repeated("never seen", {"Task-7": "Task-1"}) == "never seen"
+
+
 async def test_a_chain_of_tasks_does_not_grow_its_path_for_ever(lanes: Lanes) -> None:
     async def step(left: int) -> str:
         path = lanes.current()

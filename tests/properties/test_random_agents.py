@@ -38,6 +38,70 @@ INSIDE_FIRST = Plan((Ask(), Own("chat", (Own("chat", (Call(fresh=True),)), Call(
 WHICH_OF_TWO = Plan(
     (Ask(), Own("chat", (Own("chat", (Ask(),)), Ask())), Own("chat", (Call(fresh=True),)), Ask())
 )
+# Two that ask the very same first, and the quicker one of which is not the quicker one of a replay: what
+# tells them apart are their tasks' names, below that of a pool's loop, which is another one each time.
+_ANYWHERE = (Call(fresh=True), Ask())
+_QUICKER_REPLAYED = (Ask(ms=50), Together("gather", (_ANYWHERE, (Ask("b"),)), alike=True))
+_QUICKER_RECORDED = (
+    Ask(),
+    Together("gather", ((Together("gather", (_ANYWHERE, (Ask("b"),)), alike=True),),), alike=True),
+)
+NAMED_BELOW_A_POOL = Plan(
+    (
+        Together(
+            "pool",
+            (
+                (Ask(fresh=True), Together("gather", (_QUICKER_REPLAYED, _QUICKER_RECORDED), alike=True)),
+                (Ask(fresh=True),),
+            ),
+        ),
+    )
+)
+# As it was found: three more functions that are asked the same below a pool's thread.
+_THREE_ALIKE = Together(
+    "gather",
+    (
+        (Call("b", fresh=True),),
+        (Call("b", "agent", fresh=True, body=(Call("a", "generator"),)), Call("b", "generator", fresh=True)),
+        (Call("b", fresh=True),),
+    ),
+    alike=True,
+)
+_TWO_AND_A_RETRY = Together(
+    "gather",
+    (
+        (
+            Ask("b", to="models", trouble=("500", "reset"), tries=3, give_up=True, ms=5),
+            Call("b", "generator", fresh=True),
+        ),
+        (
+            Call("a", "agent", body=(Ask(stream=True, fresh=True), Ask(to="models", tries=2))),
+            Call("b", "agent", fresh=True, body=(Call("b", "raises", fresh=True), Call("a", "raises"))),
+            Call("a"),
+        ),
+    ),
+    alike=True,
+)
+_FOUND_ALIKE = Together(
+    "gather",
+    (
+        (Ask("b", ms=2), Call("b", "agent", fresh=True, body=(Ask("b", fresh=True, ms=5),)), _THREE_ALIKE),
+        (Call("a", "raises", fresh=True),),
+        (Call("a", "generator", fresh=True), _TWO_AND_A_RETRY),
+    ),
+    alike=True,
+)
+FORKED_BELOW_A_POOL = Plan(
+    (
+        Together(
+            "pool",
+            (
+                (Ask(to="tool", fresh=True, trouble=("429",), tries=2),),
+                (Ask("b", stream=True, fresh=True, trouble=("429",), tries=3), _FOUND_ALIKE),
+            ),
+        ),
+    )
+)
 
 
 @pytest.mark.parametrize("driver", DRIVERS, ids=repr)
@@ -46,6 +110,7 @@ def test_a_replay_and_its_replay_are_what_was_recorded(driver, examples):
     @example(plan=CALLED_INSIDE)
     @example(plan=IN_ORDER_AFTER_A_FUNCTION)
     @example(plan=IN_ORDER_ACROSS_SESSIONS)
+    @example(plan=NAMED_BELOW_A_POOL)
     @given(plan=plans.sequential() | plans.parallel())
     def holds(plan: Plan) -> None:
         note(str(plan))
@@ -94,14 +159,17 @@ def test_a_fork_at_every_step_leaves_there(driver, examples):
 @pytest.mark.parametrize("driver", [SYNC, ASYNC], ids=repr)
 def test_a_fork_of_a_fork_of_agents_that_do_things_at_the_same_time(driver, examples):
     @examples
-    @given(plan=plans.parallel(completed=False), data=st.data())
-    def holds(plan: Plan, data: Any) -> None:
+    @example(plan=NAMED_BELOW_A_POOL, at=(0.0, 0.5, 0.5))
+    @example(plan=FORKED_BELOW_A_POOL, at=(0.0, 0.5, 0.4))
+    @given(plan=plans.parallel(completed=False), at=st.tuples(*[st.floats(0, 1)] * 3))
+    def holds(plan: Plan, at: tuple[float, ...]) -> None:
         note(str(plan))
         with runs_of(driver, plan) as runs:
             chain = [runs.record()]
-            for _ in range(3):
+            for part in at:  # of the way through the last one, from before its first step to behind its last
                 source = chain[-1]
-                cut = data.draw(st.integers(1, len(source.steps) + 1), "cut")
+                cut = 1 + round(part * len(source.steps))
+                note(f"cut: {cut}")
                 chain.append(runs.fork(source, cut))
                 leaves(chain[-1], source)
             replays = [is_replayed(runs, forked) for forked in chain[1:]]

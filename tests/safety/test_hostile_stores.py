@@ -416,8 +416,41 @@ def test_many_odd_values(store_path, seed, capsys):
     odd_values(store_path, random.Random(seed), 30, capsys)
 
 
+ANSWERS = [b"said", b'{"choices":[{"message":{"content":"sure"}}]}', b"data: {}\n\n"]
+
+
+@pytest.mark.parametrize("name", ["method", "url"])
+@pytest.mark.parametrize("value", ["\ud800", "http://[", "http://a]b/", "http://h\u2100/"])
+def test_an_address_that_is_none(store_path, capsys, name, value):
+    """Of what has half a character in it, or brackets that do not match, no fingerprint can be made."""
+    filled(store_path, ANSWERS)
+    with closing(sqlite3.connect(store_path)) as db, db:
+        for session, number, doc in db.execute("SELECT session, step, doc FROM steps").fetchall():
+            damaged = codec.encode_doc({**codec.load_doc(doc), name: value})
+            db.execute("UPDATE steps SET doc = ? WHERE session = ? AND step = ?", (damaged, session, number))
+    read_all(store_path, capsys)
+
+
+def test_a_host_with_a_secret_in_it(store_path, capsys):
+    """What stands for the secret is in brackets, as an IPv6 address is."""
+    with closing(open_store(str(store_path))) as store:
+        for name in ("one", "other"):
+            store.begin(Session(name * 8, name=name))
+            url = f"http://sk-{'a1b2c3d4' * 6}.test/v1/chat/completions"
+            request = Request("POST", url, (), b'{"model":"m","messages":[]}')
+            head = Head(200, ((b"content-type", b"application/json"),))
+            step = Step(name * 8, 0, method="POST", url=url, started_at=1.0)
+            store.prepare(step, Recording(request, head, ANSWERS[1], ((len(ANSWERS[1]), 1),)))()
+    read = (("show", "one", "--content"), ("diff", "one", "other"), ("export", "--all", "--format", "har"))
+    for words in read:
+        assert main.run(["--store", str(store_path), *words]) == 0
+        out = capsys.readouterr().out
+        assert "a1b2c3d4" not in out
+        assert words[0] == "diff" or "[redacted].test" in out
+
+
 def odd_values(path, source, rounds, capsys):
-    filled(path, [b"said", b'{"choices":[{"message":{"content":"sure"}}]}', b"data: {}\n\n"])
+    filled(path, ANSWERS)
     whole = path.read_bytes()
     for _ in range(rounds):
         path.write_bytes(whole)
