@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import weakref
 from contextlib import AbstractContextManager
 from contextvars import Token
 from typing import TYPE_CHECKING, Any
@@ -33,30 +34,37 @@ def _activated(span: CallSpan | None) -> AbstractContextManager[Any] | None:
     return None
 
 
-class _Scope:
-    """Marks what runs below a call as part of it, and makes its span the current one.
+class _Below(weakref.ref["_Scope"]):
+    """True until the scope is over: tasks that a transport starts keep this, and may go on for ever.
 
-    True until it is over: tasks that a transport starts keep it, and may go on for as long as the program.
+    Or gone: an exception of the program's can come up as it is left (see `core.alarms`).
     """
 
-    __slots__ = ("_over", "_span", "_token")
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        scope = self()
+        return scope is not None and not scope.over
+
+
+class _Scope:
+    """Marks what runs below a call as part of it, and makes its span the current one."""
+
+    __slots__ = ("__weakref__", "_span", "_token", "over")
 
     def __init__(self, span: CallSpan | None) -> None:
         self._span = _activated(span)
         self._token: Token[object] | None = None
-        self._over = False
-
-    def __bool__(self) -> bool:
-        return not self._over
+        self.over = False
 
     def __enter__(self) -> None:
-        self._token = inside.set(self)
+        self._token = inside.set(_Below(self))
         if self._span is not None:
             with guard.swallow("span"):
                 self._span.__enter__()
 
     def __exit__(self, *raised: object) -> None:
-        self._over = True
+        self.over = True
         if self._span is not None:
             with guard.swallow("span"):
                 self._span.__exit__(None, None, None)
