@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 
 MARK = b"[redacted]"
 
@@ -26,49 +27,48 @@ _BEGIN = rb"-----BEGIN[ A-Z]{0,40}PRIVATE KEY-----"
 # One pattern a family, each with the literal that must be there first: a substring test over the body is a
 # hundred times cheaper than an alternation tried at every byte. For the same reason a pattern begins with a
 # literal, and what must not be before it is looked at after it. What is in a group stays.
-_KEY_SHAPED: tuple[tuple[bytes, re.Pattern[bytes]], ...] = tuple(
-    (hint, re.compile(pattern))
-    for hint, pattern in (
-        (b"sk-", rb"sk-(?<!\wsk-)[A-Za-z0-9_\-]{16,}"),  # OpenAI, Anthropic, and many more
-        (b"csk-", rb"csk-(?<!\wcsk-)[A-Za-z0-9_\-]{16,}"),
-        (b"bsk-", rb"bsk-(?<!\wbsk-)[A-Za-z0-9_\-]{16,}"),
-        (b"ek_", rb"ek_(?<!\wek_)[A-Za-z0-9]{16,}"),  # OpenAI, for a browser
-        (b"gsk_", rb"gsk_[A-Za-z0-9]{16,}"),
-        (b"xai-", rb"xai-[A-Za-z0-9]{16,}"),
-        (b"pplx-", rb"pplx-[A-Za-z0-9]{16,}"),
-        (b"fw_", rb"fw_(?<!\wfw_)[A-Za-z0-9]{16,}"),
-        (b"r8_", rb"r8_(?<!\wr8_)[A-Za-z0-9]{16,}"),
-        (b"hf_", rb"hf_(?<!\whf_)[A-Za-z0-9]{16,}"),
-        (b"tgp_", rb"tgp_(?<!\wtgp_)v1_[A-Za-z0-9_\-]{16,}"),  # Together
-        (b"nvapi-", rb"nvapi-[A-Za-z0-9_\-]{16,}"),
-        (b"dapi", rb"dapi(?<!\wdapi)[0-9a-f]{32}"),  # Databricks
-        (b"tvly-", rb"tvly-(?<!\wtvly-)[A-Za-z0-9\-]{16,}"),
-        (b"pcsk_", rb"pcsk_(?<!\wpcsk_)[A-Za-z0-9_]{16,}"),
-        (b"sk_live_", rb"sk_live_(?<!\wsk_live_)[A-Za-z0-9]{16,}"),  # Stripe
-        (b"rk_live_", rb"rk_live_(?<!\wrk_live_)[A-Za-z0-9]{16,}"),
-        (b"gh", rb"gh(?<!\wgh)[posur]_[A-Za-z0-9]{16,}"),
-        (b"github_pat_", rb"github_pat_[A-Za-z0-9_]{20,}"),
-        (b"glpat-", rb"glpat-[A-Za-z0-9_\-]{16,}"),
-        (b"lsv2_", rb"lsv2_[a-z]{2}_[A-Za-z0-9_]{16,}"),
-        (b"AIza", rb"AIza[0-9A-Za-z_\-]{35}"),  # Google
-        (b"ya29.", rb"ya29\.[0-9A-Za-z_\-]{20,}"),
-        (b"GOCSPX-", rb"GOCSPX-[0-9A-Za-z_\-]{20,}"),
-        (b"AKIA", rb"AKIA[0-9A-Z]{16}"),  # AWS
-        (b"ASIA", rb"ASIA[0-9A-Z]{16}"),
-        (b"ABSK", rb"ABSK(?<!\wABSK)[A-Za-z0-9+/]{20,}=*"),  # AWS, of Bedrock alone
-        (b"bedrock-api-key-", rb"bedrock-api-key-[A-Za-z0-9+/]{16,}=*"),
-        (b"xox", rb"xox[abeprs]-[A-Za-z0-9\-]{10,}"),  # Slack
-        (b"hooks.slack.com", rb"(hooks\.slack\.com/services/)[A-Z0-9]+/[A-Z0-9]+/[A-Za-z0-9]{16,}"),
-        (b"/webhooks/", rb"(/webhooks/)\d{15,20}/[A-Za-z0-9_\-]{40,}"),  # Discord
-        (b":AA", rb"(?<!\d)\d{6,12}:AA[A-Za-z0-9_\-]{30,}"),  # Telegram, in the path
-        (b"earer ", rb"[Bb]earer +[A-Za-z0-9._~+/\-]{16,}=*"),
-        (
-            b"PRIVATE KEY",
-            _BEGIN + rb"(?:[^\"-]|-(?!----BEGIN))*?" + _BEGIN.replace(b"BEGIN", b"END"),
-        ),
-        (b"://", rb"(://)[^\s/@:?#\"'\\<>]*:[^\s/@?#\"'\\<>]{3,}(?=@)"),  # user:password@
-    )
+# They are compiled when they are needed: most never are, and to compile all takes longer than a call.
+_KEY_SHAPED: tuple[tuple[bytes, bytes], ...] = (
+    (b"sk-", rb"sk-(?<!\wsk-)[A-Za-z0-9_\-]{16,}"),  # OpenAI, Anthropic, and many more
+    (b"csk-", rb"csk-(?<!\wcsk-)[A-Za-z0-9_\-]{16,}"),
+    (b"bsk-", rb"bsk-(?<!\wbsk-)[A-Za-z0-9_\-]{16,}"),
+    (b"ek_", rb"ek_(?<!\wek_)[A-Za-z0-9]{16,}"),  # OpenAI, for a browser
+    (b"gsk_", rb"gsk_[A-Za-z0-9]{16,}"),
+    (b"xai-", rb"xai-[A-Za-z0-9]{16,}"),
+    (b"pplx-", rb"pplx-[A-Za-z0-9]{16,}"),
+    (b"fw_", rb"fw_(?<!\wfw_)[A-Za-z0-9]{16,}"),
+    (b"r8_", rb"r8_(?<!\wr8_)[A-Za-z0-9]{16,}"),
+    (b"hf_", rb"hf_(?<!\whf_)[A-Za-z0-9]{16,}"),
+    (b"tgp_", rb"tgp_(?<!\wtgp_)v1_[A-Za-z0-9_\-]{16,}"),  # Together
+    (b"nvapi-", rb"nvapi-[A-Za-z0-9_\-]{16,}"),
+    (b"dapi", rb"dapi(?<!\wdapi)[0-9a-f]{32}"),  # Databricks
+    (b"tvly-", rb"tvly-(?<!\wtvly-)[A-Za-z0-9\-]{16,}"),
+    (b"pcsk_", rb"pcsk_(?<!\wpcsk_)[A-Za-z0-9_]{16,}"),
+    (b"sk_live_", rb"sk_live_(?<!\wsk_live_)[A-Za-z0-9]{16,}"),  # Stripe
+    (b"rk_live_", rb"rk_live_(?<!\wrk_live_)[A-Za-z0-9]{16,}"),
+    (b"gh", rb"gh(?<!\wgh)[posur]_[A-Za-z0-9]{16,}"),
+    (b"github_pat_", rb"github_pat_[A-Za-z0-9_]{20,}"),
+    (b"glpat-", rb"glpat-[A-Za-z0-9_\-]{16,}"),
+    (b"lsv2_", rb"lsv2_[a-z]{2}_[A-Za-z0-9_]{16,}"),
+    (b"AIza", rb"AIza[0-9A-Za-z_\-]{35}"),  # Google
+    (b"ya29.", rb"ya29\.[0-9A-Za-z_\-]{20,}"),
+    (b"GOCSPX-", rb"GOCSPX-[0-9A-Za-z_\-]{20,}"),
+    (b"AKIA", rb"AKIA[0-9A-Z]{16}"),  # AWS
+    (b"ASIA", rb"ASIA[0-9A-Z]{16}"),
+    (b"ABSK", rb"ABSK(?<!\wABSK)[A-Za-z0-9+/]{20,}=*"),  # AWS, of Bedrock alone
+    (b"bedrock-api-key-", rb"bedrock-api-key-[A-Za-z0-9+/]{16,}=*"),
+    (b"xox", rb"xox[abeprs]-[A-Za-z0-9\-]{10,}"),  # Slack
+    (b"hooks.slack.com", rb"(hooks\.slack\.com/services/)[A-Z0-9]+/[A-Z0-9]+/[A-Za-z0-9]{16,}"),
+    (b"/webhooks/", rb"(/webhooks/)\d{15,20}/[A-Za-z0-9_\-]{40,}"),  # Discord
+    (b":AA", rb"(?<!\d)\d{6,12}:AA[A-Za-z0-9_\-]{30,}"),  # Telegram, in the path
+    (b"earer ", rb"[Bb]earer +[A-Za-z0-9._~+/\-]{16,}=*"),
+    (
+        b"PRIVATE KEY",
+        _BEGIN + rb"(?:[^\"-]|-(?!----BEGIN))*?" + _BEGIN.replace(b"BEGIN", b"END"),
+    ),
+    (b"://", rb"(://)[^\s/@:?#\"'\\<>]*:[^\s/@?#\"'\\<>]{3,}(?=@)"),  # user:password@
 )
+_compiled = cache(re.compile)
 # The second and third part of a JSON web token; the first is the run of such characters before it.
 _JWT = re.compile(rb"\.eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]+")
 _TOKEN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
@@ -130,8 +130,9 @@ def _without_files(body: bytes) -> bytes:
 
 
 def _cleaned(body: bytes) -> bytes:
-    for hint, pattern in _KEY_SHAPED:
+    for hint, shape in _KEY_SHAPED:
         if hint in body:
+            pattern = _compiled(shape)
             body = pattern.sub(rb"\1" + MARK if pattern.groups else MARK, body)
     if b".eyJ" in body:
         body = replaced(body, _web_tokens(body))
