@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import signal
 import threading
 from functools import partial
@@ -107,8 +106,8 @@ def test_held_back_until_a_block_is_through():
     came = []
     signal.signal(signal.SIGUSR1, lambda *_: came.append(1))
     with alarms.held_back():
-        os.kill(os.getpid(), signal.SIGUSR1)
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
         assert came == []
     assert came == [1]
-    os.kill(os.getpid(), signal.SIGUSR1)
+    signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
     assert came == [1, 1]
