@@ -17,8 +17,6 @@ from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 _OWN = __name__.partition(".")[0]
-
-
 _OWN_FAULTS = [
     getattr(signal, name)
     for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT")
