@@ -80,7 +80,7 @@ class ProcessDriver:
         if run is None and self._runtime is not None:
             run = self._runtime.run
         if (run.session.mode if run is not None else self.settings.mode) == "replay":
-            what = f"internal error in {where}: {type(error).__name__}: {error}"
+            what = f"internal error in {where}: {type(error).__name__}{guard.said(error)}"
             message = f"strict replay: nothing was sent: {what}"
             # It is said as well: a program may swallow what it is raised.
             if run is None:
@@ -95,14 +95,15 @@ class ProcessDriver:
         """The rest of the agent, loaded on first use."""
         runtime = self._runtime
         if runtime is None:
-            from rewind_auto.core import alarms
+            with importing:
+                from rewind_auto.core import alarms
 
-            with importing, alarms.held_back():
-                if self._runtime is None:
-                    from rewind_auto.runtime import Runtime
+                with alarms.held_back():
+                    if self._runtime is None:
+                        from rewind_auto.runtime import Runtime
 
-                    self._runtime = Runtime(self)
-                runtime = self._runtime
+                        self._runtime = Runtime(self)
+                    runtime = self._runtime
         return runtime
 
     def close(self) -> None:

@@ -279,6 +279,7 @@ def _agrees(predicate: Callable[[LLMRequest], bool], request: LLMRequest) -> boo
     try:
         return bool(predicate(request))
     except Exception as error:  # noqa: BLE001 - the user's code; documented to count as false
+        guard.not_programs(error)
         guard.warn_once(
             "predicate", f"a predicate raised and counts as false: {type(error).__name__}: {error}"
         )

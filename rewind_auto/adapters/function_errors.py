@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import astuple
 from inspect import ismemberdescriptor
 from typing import Any
@@ -121,10 +122,11 @@ class Errors:
         """Set its attributes, as data: no code of the class has a say."""
         members = dict(_members(type(error)))
         for name, value in self._kept(fault):
-            if name in members:
-                members[name].__set__(error, value)
-            else:
-                _dict(error)[name] = value
+            with suppress(AttributeError, TypeError):  # written in C, it may be for reading only
+                if name in members:
+                    members[name].__set__(error, value)
+                else:
+                    _dict(error)[name] = value
 
     def _kept(self, fault: Fault) -> Iterator[tuple[str, Any]]:
         """The attributes that can be read: not those of a class that is gone, or that a store made up."""
@@ -157,12 +159,12 @@ def _args(error: BaseException) -> tuple[Any, ...]:
 
 
 def _attributes(error: BaseException) -> Iterator[tuple[str, Any]]:
-    yield from list(vars(error).items())
+    # A slot may never have been set, or be of another class; `__dict__` may be code of the program's.
+    with suppress(Exception):
+        yield from list(_dict(error).items())
     for name, member in _members(type(error)):
-        try:
+        with suppress(Exception):
             yield name, member.__get__(error)
-        except AttributeError:  # a slot that was never set
-            continue
 
 
 def _dict(error: BaseException) -> dict[str, Any]:

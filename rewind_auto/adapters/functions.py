@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from rewind_auto.adapters.function_errors import Errors
-from rewind_auto.core import guard, typed
+from rewind_auto.core import faults, guard, typed
 from rewind_auto.core.model import FUNCTIONS, Ending, Fault, Head, Request
 from rewind_auto.core.playback import Playback
 from rewind_auto.core.reach import Reach
@@ -91,7 +91,9 @@ class Function:
 
     def fault(self, error: BaseException, phase: str) -> tuple[Ending, Fault | None]:
         """How an exception ended a call."""
-        return self._errors.to_fault(error, phase)
+        with guard.swallow("an exception of a function"):
+            return self._errors.to_fault(error, phase)
+        return faults.to_fault(error, phase)
 
     # --- served
 

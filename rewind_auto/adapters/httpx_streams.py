@@ -70,6 +70,8 @@ class AsyncTee:
     each iterator goes on from where the connection is.
     """
 
+    _call: Any = None  # as above
+
     def __init__(self, inner: Any, call: Any, family: Any) -> None:
         self._inner = inner
         self._call = call

@@ -93,8 +93,10 @@ class Sending(ObjectProxy):  # type: ignore[type-arg]
         try:
             self._observe(response, call)
         except Exception as error:  # noqa: BLE001 - of a response that is like no other
-            call.lost(error)
-            run(call.end(Ending.EOF))
+            try:
+                call.lost(error)
+            finally:
+                run(call.end(Ending.EOF))
         return response
 
     def _observe(self, response: Any, call: LiveCall) -> None:

@@ -106,7 +106,7 @@ def watch_pools() -> None:
 def join_session() -> None:
     """Belong to the session of the environment, or begin one that child processes will belong to."""
     global _began
-    if not os.environ.get("REWIND_SESSION_ID"):
+    if not (os.environ.get("REWIND_SESSION_ID") or rewind_auto._launched.get("REWIND_SESSION_ID")):  # noqa: SLF001
         os.environ["REWIND_SESSION_ID"] = os.urandom(16).hex()
         os.environ["REWIND_ROOT_PID"] = str(os.getpid())
         _began = True

@@ -13,20 +13,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.machinery import EXTENSION_SUFFIXES
 from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 _OWN = __name__.partition(".")[0]
-_OWN_FAULTS = [
-    getattr(signal, name)
-    for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT")
-    if hasattr(signal, name)
-]
 
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Let signals wait until the block is through, where Python allows that: on POSIX, without other threads.
+    """Let signals that the program handles wait until the block is through: on POSIX, without other threads.
 
     For imports. A package that was cut off in the middle of its own is in pieces for good: what is loaded of
     it is not loaded again, and is not among its attributes either.
@@ -37,19 +33,20 @@ def held_back() -> Iterator[None]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         # One that has come already is handled in here, after all are blocked.
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals().difference(_OWN_FAULTS))
+        handled = [number for number in signal.valid_signals() if callable(signal.getsignal(number))]
+        signal.pthread_sigmask(signal.SIG_BLOCK, handled)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def programs(error: BaseException) -> BaseException | None:
+def programs(error: BaseException, *, thrown: bool = True) -> BaseException | None:
     """What of an exception that left our code is not of its own making: itself, its cause, or nothing."""
     frames = list(_frames(error))
-    if _is_of_handler(frames) or _is_thrown(type(error), frames):
+    if _is_of_handler(frames) or (thrown and _is_thrown(type(error), frames)):
         return error
     # Python wraps what comes up in some places, as while a class is made in a module that is imported.
-    return programs(error.__cause__) if error.__cause__ is not None else None
+    return programs(error.__cause__, thrown=thrown) if error.__cause__ is not None else None
 
 
 def _frames(error: BaseException) -> Iterator[FrameType]:
@@ -76,7 +73,7 @@ def _code(handler: Callable[..., Any]) -> CodeType | None:
 def _is_thrown(kind: type, frames: list[FrameType]) -> bool:
     """Whether it came up in a line of ours, and nothing that was called there knows its class.
 
-    What is defined in C may be raised by C, of which there are no frames.
+    What is from a module in C may be raised by C, of which there are no frames.
     """
     home = kind.__module__.partition(".")[0]
     if home == _OWN or home in sys.stdlib_module_names or not _is_python(sys.modules.get(kind.__module__)):
@@ -86,4 +83,4 @@ def _is_thrown(kind: type, frames: list[FrameType]) -> bool:
 
 
 def _is_python(module: ModuleType | None) -> bool:
-    return module is not None and str(getattr(module, "__file__", None) or ".py").endswith(".py")
+    return module is not None and not str(getattr(module, "__file__", "")).endswith(tuple(EXTENSION_SUFFIXES))

@@ -15,7 +15,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
-from rewind_auto.core import redact
+from rewind_auto.core import guard, redact
 from rewind_auto.core.address import parts_of, port_of
 from rewind_auto.core.model import Fingerprint, Request
 
@@ -113,7 +113,8 @@ class Canonicalizer:
         if body[:1] in b"{[ \r\n\t":
             try:
                 return self._json(body)
-            except (ValueError, RecursionError):
+            except (ValueError, RecursionError) as error:
+                guard.not_programs(error)
                 return body
         content_type = next((v for n, v in request.headers if n.lower() == b"content-type"), b"")
         boundary = _BOUNDARY.search(content_type)

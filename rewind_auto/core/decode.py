@@ -8,6 +8,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
+from rewind_auto.core import guard
 from rewind_auto.core.model import Head, Request
 
 READABLE = 32 << 20  # bytes of an answer that are read for what it says
@@ -39,7 +40,7 @@ def decode(head: Head, body: bytes, most: int = READABLE) -> bytes:
 def uncoded(request: Request) -> Request:
     """The request as it is kept: with its content codings taken off, which differ from one time to the next.
 
-    All members are read, and what follows them is kept: requests that differ there are not the same.
+    Of gzip and zstd all members are read, and what follows is kept: requests that differ there are not equal.
     A body that is not so coded after all, or unpacks to `READABLE` bytes or more, stays as it is; so does a
     coding that nothing installed here understands, with all that is below it.
     """
@@ -87,7 +88,8 @@ _Stage = Callable[[bytes, int], bytes]
 def _decode(coding: str, body: bytes, most: int) -> bytes:
     try:
         return _stage(coding)(body, most)
-    except Exception:  # noqa: BLE001 - codecs share no base error; an undecodable body is shown raw
+    except Exception as error:  # noqa: BLE001 - codecs share no base error; an undecodable body is shown raw
+        guard.not_programs(error, thrown=False)
         return body
 
 
@@ -100,7 +102,8 @@ def _all(coding: str, body: bytes) -> bytes:
             return _members(_zstd_frame(), body)
         stage = _stage(coding)
         return b"" if stage is _as_it_is else stage(body, READABLE)
-    except Exception:  # noqa: BLE001 - codecs share no base error, and one may not be installed
+    except Exception as error:  # noqa: BLE001 - codecs share no base error, and one may not be installed
+        guard.not_programs(error, thrown=False)
         return b""
 
 
@@ -124,7 +127,8 @@ def _members(new: Callable[[], Any], body: bytes) -> bytes:
                     break
                 left, decoder = decoder.unused_data, new()
                 start, whole = end - len(left), len(kept)
-        except Exception:
+        except Exception as error:
+            guard.not_programs(error, thrown=False)
             if not start:
                 raise
             return b"".join([*kept[:whole], body[start:]])

@@ -48,13 +48,15 @@ def report(where: str, error: BaseException) -> None:
         kind = type(error).__name__
         place = "" if isinstance(error, MemoryError) else _origin(error) or where
         if _is_first(place, kind):
-            say(f"internal error in {where}, the program goes on: {kind}{_said(error)}")
+            say(f"internal error in {where}, the program goes on: {kind}{said(error)}")
     except MemoryError:
         return
 
 
-def not_programs(error: BaseException) -> None:
+def not_programs(error: BaseException, *, thrown: bool = True) -> None:
     """Let go what is no error of ours.
+
+    ``thrown``: what is thrown into a thread as well; of what a codec in C raises that cannot be told apart.
 
     Raises:
         BaseException: ``error`` itself, or its cause, when that is the program's: see `core.alarms`.
@@ -62,7 +64,7 @@ def not_programs(error: BaseException) -> None:
     try:
         from rewind_auto.core import alarms  # of no use to a process in which all is well
 
-        its = alarms.programs(error)
+        its = alarms.programs(error, thrown=thrown)
     except Exception:  # noqa: BLE001 - out of descriptors or memory, say
         return
     if its is not None:
@@ -76,7 +78,8 @@ def _origin(error: BaseException) -> str:
     return f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}" if at is not None else ""
 
 
-def _said(error: BaseException) -> str:
+def said(error: BaseException) -> str:
+    """What an error says, after a colon, without secrets; nothing if that cannot be had."""
     try:
         from rewind_auto.core import redact
 

@@ -87,9 +87,10 @@ class Lanes:
         names = []
         at = path
         while (found := known.get(at)) is None:
-            if at not in self._above:
+            above = self._above.get(at)  # another thread may forget them all
+            if above is None:
                 return path
-            at, name = self._above[at]
+            at, name = above
             names.append(name)
         for name in reversed(names):
             found = _joined(found, name)

@@ -19,6 +19,8 @@ from enum import Enum
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from rewind_auto.core import guard
+
 _PLAIN = (str, int, float, bool, type(None))
 _TEXTS: Mapping[type, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
     bytes: (lambda value: b64encode(value).decode(), b64decode),
@@ -58,6 +60,7 @@ def dump(value: Any) -> bytes:
     except UntypedError:
         raise
     except Exception as error:  # noqa: BLE001 - a model may have serializers of its own
+        guard.not_programs(error)
         raise UntypedError(f"cannot be written: {type(error).__name__}: {error}") from None
     return text.encode("utf-8", "surrogatepass")
 
@@ -66,7 +69,8 @@ def identity(value: Any) -> bytes:
     """A value as JSON that is equal for equal values; of what cannot be written only its class counts."""
     try:
         return _identity(_dump(value, loose=True))
-    except Exception:  # noqa: BLE001 - as in `dump`
+    except Exception as error:  # noqa: BLE001 - as in `dump`
+        guard.not_programs(error)
         parts = value if type(value) is dict else {"": value}
         return _identity({str(name): _of_a_part(part) for name, part in parts.items()})
 
@@ -80,7 +84,8 @@ def _of_a_part(value: Any) -> Any:
     try:
         dumped = _dump(value, loose=True)
         _identity(dumped)
-    except Exception:  # noqa: BLE001 - as in `dump`
+    except Exception as error:  # noqa: BLE001 - as in `dump`
+        guard.not_programs(error)
         return {"$": "object", "c": type(value).__qualname__}
     return dumped
 

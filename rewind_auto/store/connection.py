@@ -84,6 +84,7 @@ class Connection:
         except sqlite3.IntegrityError:
             raise
         except (sqlite3.Error, *_DAMAGE) as error:
+            guard.not_programs(error)
             raise _translated(error, self.path) from error
 
     @contextmanager
@@ -160,9 +161,11 @@ class Connection:
             self._checkpointing = True
             try:
                 threading.Thread(target=self._checkpoint, name="rewind-checkpoint", daemon=True).start()
-            except (RuntimeError, MemoryError):
-                # The interpreter is shutting down, or no thread can be had; closing the file checkpoints too.
+            except BaseException as error:
                 self._checkpointing = False
+                # The interpreter is shutting down, or no thread can be had; closing the file checkpoints too.
+                if not isinstance(error, (RuntimeError, MemoryError)):
+                    raise
 
     def close(self) -> None:
         """Close the connection. It opens again when used."""

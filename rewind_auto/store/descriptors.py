@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from rewind_auto.core import guard
+
 with suppress(ImportError):  # Windows: there is no list of descriptors either, and so nothing is noted
     import fcntl
 
@@ -45,9 +47,11 @@ class Descriptors:
         self._before = frozenset(_numbers())
         taken: list[int] = []
         try:
-            with suppress(OSError, ValueError, AttributeError):
+            try:
                 if os.sysconf("SC_OPEN_MAX") >= _ENOUGH:
                     _take(_FROM - sum(number < _FROM for number in self._before), taken)
+            except (OSError, ValueError, AttributeError) as error:
+                guard.not_programs(error)
             yield
         finally:
             _close(taken)

@@ -9,6 +9,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from rewind_auto.core import guard
+
 _Id = tuple[int, int] | None
 _HIDDEN: _Id = (-1, -1)
 
@@ -40,6 +42,7 @@ def _id(path: str) -> _Id:
         found = os.stat(path)
     except FileNotFoundError:
         return None
-    except OSError:  # who may not look there any more may write on
-        return _HIDDEN
+    except OSError as error:
+        guard.not_programs(error)
+        return _HIDDEN  # who may not look there any more may write on
     return found.st_dev, found.st_ino

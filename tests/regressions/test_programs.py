@@ -172,7 +172,13 @@ def test_an_agent_that_cannot_start_leaves_the_program_alone(run):
 
 
 @pytest.mark.parametrize(
-    "cleared", ["os.environ.clear()", "os.environ = {}", "del os.environ['REWIND_MODE']"]
+    "cleared",
+    [
+        "os.environ.clear()",
+        "os.environ = {}",
+        "del os.environ['REWIND_MODE']",
+        "os.environ.clear(); import rewind_auto; rewind_auto.install()",
+    ],
 )
 def test_a_program_that_clears_its_environment(run, store_path, provider, cleared):
     """Before it imports a library: the operator asked, and a replay must not be turned into live calls."""

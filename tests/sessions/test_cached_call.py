@@ -763,3 +763,34 @@ def test_the_threads_that_a_function_starts_are_part_of_it(ask, server, kept):
     finally:
         rewind_auto.uninstall()
     assert len(outliving) == 2
+
+
+class OfAnotherClass(Exception):  # noqa: N818
+    start = slice.start
+
+
+class WithoutDict(Exception):  # noqa: N818
+    @property
+    def __dict__(self):
+        raise RuntimeError("no dict")
+
+
+class WithoutArgs(Exception):  # noqa: N818
+    @property
+    def args(self):
+        raise RuntimeError("no args")
+
+
+@pytest.mark.parametrize("kind", [OfAnotherClass, WithoutDict, WithoutArgs])
+def test_an_exception_that_does_not_let_itself_be_looked_at(kind, store_path, monkeypatch):
+    """It is the program's: nothing that comes of a look at it takes its place."""
+    monkeypatch.delenv("REWIND_TESTING")
+
+    @rewind_auto.cached_call
+    def fail():
+        raise kind
+
+    with rewind_auto.session("recorded"), pytest.raises(kind):
+        fail()
+    with rewind_auto.session(mode="replay", source="recorded"), pytest.raises((kind, RuntimeError)):
+        fail()
