@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rewind_auto.core import forks
@@ -56,31 +58,31 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
         return
     # The schema is written in rollback mode, before the switch to WAL, so that the mark of whose file it is
     # stands in the file itself and never only in a log beside it.
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with _transaction(db):
         if not _recognise(db, path):
             for statement in SCHEMA:
                 db.execute(statement)
             db.execute(f"PRAGMA application_id={APPLICATION_ID}")
             db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # makes the log, which `Identity` looks for
 
 
 def _migrate(db: sqlite3.Connection) -> None:
     """Bring a file of an earlier format up to this one, in one transaction."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with _transaction(db):
         version: int = db.execute("PRAGMA user_version").fetchone()[0]  # another process may have done it
         for since in range(version, SCHEMA_VERSION):
             for statement in MIGRATIONS[since]:
                 db.execute(statement)
         db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        yield
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:

@@ -32,6 +32,23 @@ CODINGS = {
 }
 
 
+def sending(driver, server, bodies, coding):
+    async def scenario():
+        async with driver.client() as client:
+            return [
+                await driver.exchange(
+                    client,
+                    "POST",
+                    f"{server.url}/v1/chat/completions",
+                    content=body,
+                    headers={"Content-Encoding": coding},
+                )
+                for body in bodies
+            ]
+
+    return scenario
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("coding", CODINGS)
 def test_the_same_compressed_anew(trial, server, driver, coding, streamed):
@@ -73,19 +90,7 @@ def test_questions_that_differ_in_their_last_member(trial, server, driver, codin
     head = pack(b'{"model":"m","messages":')
     bodies = [head + pack(asked) for asked in (b'["one"]}', b'["another"]}')] + [head + b"no member"]
 
-    async def scenario():
-        async with driver.client() as client:
-            return [
-                await driver.exchange(
-                    client,
-                    "POST",
-                    f"{server.url}/v1/chat/completions",
-                    content=body,
-                    headers={"Content-Encoding": coding},
-                )
-                for body in bodies
-            ]
-
+    scenario = sending(driver, server, bodies, coding)
     live = trial.record(scenario)[0]
     assert len({one.body for one in live}) == 3
     server.stop()
@@ -102,19 +107,7 @@ def test_what_nothing_here_can_unpack(trial, server, driver, coding, monkeypatch
     pack = {"br": brotli.compress, "zstd": zstandard.compress, "gzip, lzma": lzma.compress}[coding]
     bodies = [pack(b"one, one, " * 20), pack(b"another, " * 20)]
 
-    async def scenario():
-        async with driver.client() as client:
-            return [
-                await driver.exchange(
-                    client,
-                    "POST",
-                    f"{server.url}/v1/chat/completions",
-                    content=body,
-                    headers={"Content-Encoding": coding},
-                )
-                for body in bodies
-            ]
-
+    scenario = sending(driver, server, bodies, coding)
     live = trial.record(scenario)[0]
     kept = [trial.recording(number).request for number in (1, 2)]
     assert [request.body for request in kept] == bodies
